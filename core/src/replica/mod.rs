@@ -10,9 +10,65 @@
 //! can get the order wrong.
 
 mod door;
+mod recovery;
 mod request;
 
 pub use door::{
     Effect, Effects, Input, Job, JobId, JobResult, Message, ReadId, RequestId, StopReason,
 };
-pub use request::{Failure, Header, Reply, Request, Response, Status, WatchId};
+pub use recovery::{Bootstrap, Options, Recovery, RecoveryError, RecoveryStep};
+pub use request::{Failure, Header, Reply, Request, Response, Status};
+
+use crate::store::membership::Membership;
+use crate::time::{Instant, Now};
+
+/// One member's consensus, log and state. Made by [`Recovery`].
+pub struct Replica {}
+
+impl Replica {
+    /// Something happened: adds what is to be done about it.
+    pub fn step(&mut self, _now: Now, _input: Input, _effects: &mut Effects) {
+        todo!()
+    }
+
+    /// When [`Input::Tick`] is wanted next; in the past while work is left.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        todo!()
+    }
+
+    /// This member's own view of itself.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        todo!()
+    }
+
+    /// What every answer tells beside its content, as of now.
+    #[must_use]
+    pub fn header(&self) -> Header {
+        todo!()
+    }
+
+    /// The members, as applied here.
+    #[must_use]
+    pub fn membership(&self) -> &Membership {
+        todo!()
+    }
+
+    /// The replicated cluster version (`3.5.0`), once decided.
+    #[must_use]
+    pub fn cluster_version(&self) -> Option<&str> {
+        todo!()
+    }
+
+    /// The applied index and the hash of the state there.
+    #[must_use]
+    pub fn state_hash(&self) -> (crate::raft::Index, u64) {
+        todo!()
+    }
+
+    /// Panics if an invariant is broken; for the simulator and the fuzzer.
+    pub fn check(&self) {
+        todo!()
+    }
+}

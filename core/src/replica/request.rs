@@ -11,10 +11,6 @@ use crate::raft::{Index, Term};
 use crate::store::membership::Member;
 use crate::store::{v2, v3};
 
-/// Names an open v2 watch within its replica.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WatchId(pub u64);
-
 /// A client's request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {

@@ -1,0 +1,176 @@
+//! A whole etcd server without an operating system.
+//!
+//! A driver's loop, the same in production and in the simulator:
+//!
+//! ```text
+//! wait until host.deadline(), or until something comes
+//! for each thing that came: host.input(now, ..)      peers' bytes and disk answers first
+//! host.input(now, Input::Flush)
+//! while let Some(action) = host.next_action(): perform it
+//! ```
+//!
+//! Output bytes stay in the host until the driver's socket takes them: [`Action::Write`] says that
+//! a connection has some, [`Host::output`] shows them, [`Host::written`] takes them away. So the
+//! host always knows how far a slow client is behind.
+
+use bytes::Bytes;
+use quorra_core::disk::{DiskFailure, DiskOp, DiskRead, Lane, Ticket};
+use quorra_core::raft::Notice;
+use quorra_core::replica::{Job, JobId, JobResult, ReadId, Replica, StopReason};
+use quorra_core::time::{Instant, Now};
+
+/// Names a connection. Chosen by whoever opens it: even numbers by the driver for accepted
+/// ones, odd numbers by the host for those it asks for. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// What a listener is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listener {
+    /// Clients of both APIs.
+    Client,
+    /// Other members.
+    Peer,
+}
+
+/// What a driver tells its host.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A connection was accepted.
+    Accepted {
+        /// Even.
+        connection: ConnectionId,
+        /// By which listener.
+        listener: Listener,
+        /// Where from, for logs.
+        remote: &'a str,
+    },
+    /// A connection that [`Action::Connect`] asked for is open.
+    Connected(ConnectionId),
+    /// These bytes came in; never empty. At most 64 KiB for each connection and turn.
+    Received(ConnectionId, &'a [u8]),
+    /// The other side will send no more, but may still read.
+    HalfClosed(ConnectionId),
+    /// The connection is gone, or could not be opened. Not sent after [`Action::Close`].
+    Closed(ConnectionId),
+    /// See the replica's door.
+    Durable(Lane, Ticket),
+    /// See the replica's door.
+    Failed(Lane, Ticket, DiskFailure),
+    /// See the replica's door.
+    Read(ReadId, Result<Bytes, DiskFailure>),
+    /// See the replica's door.
+    Job(JobId, JobResult),
+    /// Time has passed.
+    Tick,
+    /// The turn has no more inputs. Ends every turn.
+    Flush,
+    /// The operating system asks the member to go.
+    Stop,
+}
+
+/// What a host wants done.
+#[derive(Debug)]
+pub enum Action {
+    /// The connection has output: see [`Host::output`].
+    Write(ConnectionId),
+    /// Stop (or go on) reading from a connection: its requests wait already.
+    Pause(ConnectionId, bool),
+    /// Close it once its output is written (or at once, dropping the output).
+    Close {
+        /// Which.
+        connection: ConnectionId,
+        /// Whether what is left of the output is dropped.
+        at_once: bool,
+    },
+    /// Open a connection to this URL (`http://host:port`); names are resolved anew each time.
+    Connect(ConnectionId, String),
+    /// See the replica's door.
+    Disk(Lane, Ticket, Vec<DiskOp>),
+    /// See the replica's door.
+    Read(ReadId, DiskRead),
+    /// See the replica's door.
+    Job(JobId, Job),
+    /// Tell the operator.
+    Notice(Notice),
+    /// Tell the operator of the service manager: clients are served from now on.
+    Ready,
+    /// Write a line to the log.
+    Log(Level, String),
+    /// The process must end. Nothing follows.
+    Stop(StopReason),
+}
+
+/// How much a log line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Something is broken.
+    Error,
+    /// Something may need an operator.
+    Warn,
+    /// Something happened.
+    Info,
+    /// Details.
+    Debug,
+}
+
+/// What a member's flags decide, as far as the host is concerned.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `--name`
+    pub name: String,
+    /// `--advertise-client-urls`
+    pub client_urls: Vec<String>,
+    /// `--enable-v2`
+    pub v2: bool,
+    /// `--max-request-bytes`
+    pub request_bytes_max: usize,
+    /// `--cors`; empty allows all.
+    pub cors: Vec<String>,
+    /// `--host-whitelist`; empty allows all.
+    pub host_whitelist: Vec<String>,
+}
+
+/// A member: its replica and all its connections.
+pub struct Host {}
+
+impl Host {
+    /// A member as recovery found it; it publishes itself when it can.
+    #[must_use]
+    pub fn new(_options: Options, _replica: Replica, _now: Now) -> Self {
+        todo!()
+    }
+
+    /// Something happened.
+    pub fn input(&mut self, _now: Now, _input: Input<'_>) {
+        todo!()
+    }
+
+    /// The next thing to do, in order.
+    pub fn next_action(&mut self) -> Option<Action> {
+        todo!()
+    }
+
+    /// When [`Input::Tick`] is wanted next.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        todo!()
+    }
+
+    /// The bytes that wait to be written to a connection; empty if there are none.
+    #[must_use]
+    pub fn output(&mut self, _connection: ConnectionId) -> &[u8] {
+        todo!()
+    }
+
+    /// That many bytes of [`Self::output`] were taken.
+    pub fn written(&mut self, _now: Now, _connection: ConnectionId, _bytes: usize) {
+        todo!()
+    }
+
+    /// The replica, for the simulator's checks and for recordings.
+    #[must_use]
+    pub fn replica(&self) -> &Replica {
+        todo!()
+    }
+}

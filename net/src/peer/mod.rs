@@ -1,0 +1,1 @@
+//! How members talk to each other: a handshake, then checksummed frames.
