@@ -63,7 +63,13 @@ pub enum Input {
     /// A peer said this.
     Peer(MemberId, Message),
     /// The connection to a peer is up: both directions, after its handshake.
-    Connected(MemberId),
+    Connected {
+        /// Who.
+        peer: MemberId,
+        /// The highest entry that this member ever acknowledged to that peer, as the peer
+        /// remembers it (`Replica::acknowledged_by` is what the other side tells).
+        acknowledged: raft::Position,
+    },
     /// The connection to a peer is gone; what was in flight may be lost.
     Disconnected(MemberId),
     /// A client asks for this.

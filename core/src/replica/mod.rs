@@ -61,6 +61,13 @@ impl Replica {
         todo!()
     }
 
+    /// The highest entry that this peer ever acknowledged to this member; told in handshakes, so
+    /// that a member whose disk went back in time learns of it.
+    #[must_use]
+    pub fn acknowledged_by(&self, _peer: crate::identity::MemberId) -> crate::raft::Position {
+        todo!()
+    }
+
     /// The applied index and the hash of the state there.
     #[must_use]
     pub fn state_hash(&self) -> (crate::raft::Index, u64) {

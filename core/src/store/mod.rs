@@ -5,6 +5,10 @@
 //! All of it is a pure function of the sequence of commands; time enters only as the leader's
 //! stamp in a command.
 
+pub mod command;
 pub mod membership;
+mod state;
 pub mod v2;
 pub mod v3;
+
+pub use state::{Applied, Outcome, State, WorkId};

@@ -40,3 +40,6 @@ impl Path {
         &self.0
     }
 }
+
+/// The tree, its history and its watchers.
+pub struct Store {}
