@@ -2,19 +2,31 @@
 //!
 //! A request enters [`Service::begin`] once. It is answered at once, or turned into a question to
 //! the replica beside an [`Exchange`] that waits for the reply. An exchange is given each reply
-//! to its question and says what follows; it holds nothing of the connection.
+//! to its questions and says what follows; it holds nothing of the connection.
+
+pub mod front;
+pub mod gateway;
+mod plain;
+pub mod v2;
+pub mod v3;
 
 use bytes::Bytes;
 use quorra_core::replica::{self, Replica};
-use quorra_core::time::Now;
+use quorra_core::time::{Instant, Now};
 
-use crate::http::{Request, Response};
+pub use front::{Call, Service};
+
+use crate::http::Response;
 
 /// What an API can see of its member without asking.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
     /// The member's own state, read only.
     pub replica: &'a Replica,
+    /// The member's flags.
+    pub options: &'a crate::host::Options,
+    /// What the host counts.
+    pub statistics: &'a crate::host::Statistics,
     /// The present turn's time.
     pub now: Now,
 }
@@ -26,10 +38,42 @@ pub enum Outcome {
     Respond(Response),
     /// More of a streamed body; sent at once.
     Data(Bytes),
-    /// The streamed body is over, with these trailers.
+    /// The streamed body is over, with these trailers. The exchange is over.
     End(Vec<(&'static str, Bytes)>),
     /// Ask the replica this, and wait.
     Ask(Box<replica::Request>),
     /// Wait for another reply.
     Wait,
+}
+
+/// How a request begins: what follows at once, and who hears the replies. An outcome that is not
+/// a whole answer needs an exchange.
+pub type Begun = (Outcome, Option<Box<dyn Exchange>>);
+
+/// A request that waits for the replica. It is dropped when it is over, when its client has gone
+/// and when its connection is closed; the host then cancels what it has asked.
+pub trait Exchange: std::fmt::Debug {
+    /// The replica says this to what was asked.
+    fn on_reply(&mut self, reply: replica::Reply, view: View<'_>) -> Outcome;
+
+    /// A gRPC call's client sent a further message.
+    fn on_message(&mut self, _message: Bytes, _view: View<'_>) -> Outcome {
+        Outcome::Wait
+    }
+
+    /// A gRPC call's client will send no more.
+    fn on_end(&mut self, _view: View<'_>) -> Outcome {
+        Outcome::Wait
+    }
+
+    /// When [`Self::on_deadline`] is wanted; asked once, after the exchange began.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// The time is up: the last thing that is asked of an exchange. Anything but an answer or an
+    /// end abandons the client.
+    fn on_deadline(&mut self, _view: View<'_>) -> Outcome {
+        Outcome::Wait
+    }
 }

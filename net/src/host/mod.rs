@@ -15,6 +15,7 @@
 
 use bytes::Bytes;
 use quorra_core::disk::{DiskFailure, DiskOp, DiskRead, Lane, Ticket};
+use quorra_core::identity::Incarnation;
 use quorra_core::raft::Notice;
 use quorra_core::replica::{Job, JobId, JobResult, ReadId, Replica, StopReason};
 use quorra_core::time::{Instant, Now};
@@ -129,6 +130,26 @@ pub struct Options {
     pub cors: Vec<String>,
     /// `--host-whitelist`; empty allows all.
     pub host_whitelist: Vec<String>,
+    /// Which start of the data directory this is, as given to the replica.
+    pub incarnation: Incarnation,
+    /// The most connections at once; what is opened beyond is closed. Leave some descriptors to
+    /// the disk.
+    pub connections_max: usize,
+    /// How the process was started, for `/debug/vars`.
+    pub command_line: Vec<String>,
+    /// For `/debug/vars` and `/metrics`.
+    pub file_descriptor_limit: u64,
+}
+
+/// What a host counts, for `/metrics`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// How often another leader became known.
+    pub leader_changes: u64,
+    /// Bytes that came from clients.
+    pub client_received: u64,
+    /// Bytes that went to clients.
+    pub client_sent: u64,
 }
 
 /// A member: its replica and all its connections.
