@@ -1,0 +1,266 @@
+//! What the flags of a member amount to, once they make sense together.
+
+use std::net::{IpAddr, UdpSocket};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use log::LevelFilter;
+use quorra_core::limits;
+
+use super::{Given, table};
+use crate::logging;
+use crate::urls::{Scheme, Url};
+
+/// Whether the first members form a cluster, or join one that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InitialState {
+    /// They form one.
+    New,
+    /// They join one.
+    Existing,
+}
+
+/// A member's flags. See `quorra --help` for each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `--name`
+    pub name: String,
+    /// `--data-dir`
+    pub data_dir: PathBuf,
+    /// `--listen-peer-urls`
+    pub listen_peer_urls: Vec<Url>,
+    /// `--listen-client-urls`
+    pub listen_client_urls: Vec<Url>,
+    /// `--initial-advertise-peer-urls`
+    pub advertise_peer_urls: Vec<Url>,
+    /// `--advertise-client-urls`
+    pub advertise_client_urls: Vec<Url>,
+    /// `--initial-cluster`, still as text: it counts only for a member without data.
+    pub initial_cluster: String,
+    /// `--initial-cluster-state`
+    pub initial_state: InitialState,
+    /// `--initial-cluster-token`
+    pub token: String,
+    /// `--heartbeat-interval`
+    pub heartbeat_interval: Duration,
+    /// `--election-timeout`
+    pub election_timeout: Duration,
+    /// `--snapshot-count`
+    pub snapshot_count: u64,
+    /// `--max-request-bytes`
+    pub request_bytes_max: usize,
+    /// `--quota-backend-bytes`; none is no quota.
+    pub quota_bytes: Option<u64>,
+    /// `--pre-vote`
+    pub pre_vote: bool,
+    /// `--strict-reconfig-check`
+    pub strict_reconfig_check: bool,
+    /// `--enable-v2`
+    pub v2: bool,
+    /// `--cors`; empty allows all.
+    pub cors: Vec<String>,
+    /// `--host-whitelist`; empty allows all.
+    pub host_whitelist: Vec<String>,
+    /// `--log-level`
+    pub log_level: LevelFilter,
+}
+
+/// The given values with the table's defaults behind them. Every value was checked against its
+/// flag's kind before.
+struct Values<'a>(&'a Given);
+
+impl Values<'_> {
+    fn text(&self, name: &str) -> String {
+        let default = || table::find(name).map_or("", |flag| flag.default).to_string();
+        self.0.get(name).cloned().unwrap_or_else(default)
+    }
+
+    fn boolean(&self, name: &str) -> bool {
+        table::boolean(&self.text(name)).unwrap_or_default()
+    }
+
+    fn number(&self, name: &str) -> i64 {
+        self.text(name).parse().unwrap_or_default()
+    }
+
+    fn size(&self, name: &str) -> Result<u64, String> {
+        let number = self.number(name);
+        u64::try_from(number)
+            .map_err(|_| format!("--{name} must not be negative (set to {number})"))
+    }
+
+    fn urls(&self, name: &str) -> Result<Vec<Url>, String> {
+        let urls = Url::parse_list(&self.text(name))?;
+        match urls.iter().find(|url| url.scheme != Scheme::Http) {
+            Some(url) => {
+                Err(format!("--{name} has {url}, but this build of quorra speaks only http"))
+            }
+            None => Ok(urls),
+        }
+    }
+
+    /// A list in which `*` stands for no limit.
+    fn names(&self, name: &str) -> Vec<String> {
+        let names: Vec<_> =
+            self.text(name).split(',').map(|part| part.trim().to_string()).collect();
+        let all = names.iter().any(|part| part == "*" || part.is_empty());
+        if all { Vec::new() } else { names }
+    }
+}
+
+impl Config {
+    /// Reads the values and checks them against each other, in etcd's order.
+    pub(super) fn read(given: &Given) -> Result<Self, String> {
+        let values = Values(given);
+        let name = values.text("name");
+        let data_dir = match values.text("data-dir") {
+            empty if empty.is_empty() => format!("{name}.quorra"),
+            path => path,
+        };
+        let (heartbeat_interval, election_timeout) = timeouts(&values)?;
+        let listen_peer_urls = values.urls("listen-peer-urls")?;
+        let listen_client_urls = values.urls("listen-client-urls")?;
+        for url in listen_peer_urls.iter().chain(&listen_client_urls) {
+            url.bind_address()?;
+        }
+        if given.contains_key("listen-client-urls") && !given.contains_key("advertise-client-urls")
+        {
+            return Err("--advertise-client-urls is required when --listen-client-urls is set \
+                        explicitly"
+                .into());
+        }
+        let mut advertise_peer_urls = values.urls("initial-advertise-peer-urls")?;
+        if !given.contains_key("initial-advertise-peer-urls") {
+            advertise_default_route(&mut advertise_peer_urls, &listen_peer_urls);
+        }
+        let initial_cluster = match values.text("initial-cluster") {
+            unset if unset.is_empty() => default_cluster(&name, &advertise_peer_urls),
+            cluster => cluster,
+        };
+        let log_level = values.text("log-level");
+        Ok(Self {
+            data_dir: PathBuf::from(data_dir),
+            listen_peer_urls,
+            listen_client_urls,
+            advertise_peer_urls,
+            advertise_client_urls: values.urls("advertise-client-urls")?,
+            initial_cluster,
+            initial_state: match values.text("initial-cluster-state").as_str() {
+                "existing" => InitialState::Existing,
+                _ => InitialState::New,
+            },
+            token: values.text("initial-cluster-token"),
+            heartbeat_interval,
+            election_timeout,
+            snapshot_count: values.size("snapshot-count")?,
+            request_bytes_max: request_bytes(&values)?,
+            quota_bytes: match values.number("quota-backend-bytes") {
+                0 => Some(limits::QUOTA_BYTES_DEFAULT),
+                quota => u64::try_from(quota).ok(),
+            },
+            pre_vote: values.boolean("pre-vote"),
+            strict_reconfig_check: values.boolean("strict-reconfig-check"),
+            v2: values.boolean("enable-v2"),
+            cors: values.names("cors"),
+            host_whitelist: values.names("host-whitelist"),
+            log_level: logging::level(&log_level)
+                .ok_or_else(|| format!("unrecognized level: {log_level:?}"))?,
+            name,
+        })
+    }
+}
+
+/// The heartbeat interval and the election timeout, far enough apart.
+fn timeouts(values: &Values<'_>) -> Result<(Duration, Duration), String> {
+    let heartbeat = values.number("heartbeat-interval");
+    let election = values.number("election-timeout");
+    for (name, value) in [("heartbeat-interval", heartbeat), ("election-timeout", election)] {
+        if value <= 0 {
+            return Err(format!("--{name} must be >0 (set to {value}ms)"));
+        }
+    }
+    if heartbeat.checked_mul(5).is_none_or(|least| least > election) {
+        return Err(format!(
+            "--election-timeout[{election}ms] should be at least as 5 times as \
+             --heartbeat-interval[{heartbeat}ms]"
+        ));
+    }
+    if election > 50_000 {
+        return Err(format!(
+            "--election-timeout[{election}ms] is too long, and should be set less than 50000ms"
+        ));
+    }
+    let milliseconds = |value: i64| Duration::from_millis(value.unsigned_abs());
+    Ok((milliseconds(heartbeat), milliseconds(election)))
+}
+
+fn request_bytes(values: &Values<'_>) -> Result<usize, String> {
+    let bytes = values.size("max-request-bytes")?;
+    match usize::try_from(bytes) {
+        Ok(fits) if fits <= limits::REQUEST_BYTES_MAX => Ok(fits),
+        _ => Err(format!(
+            "--max-request-bytes must be at most {} (set to {bytes})",
+            limits::REQUEST_BYTES_MAX
+        )),
+    }
+}
+
+fn default_cluster(name: &str, urls: &[Url]) -> String {
+    urls.iter().map(|url| format!("{name}={url}")).collect::<Vec<_>>().join(",")
+}
+
+/// A member that listens on every address tells the others the one of its default route, not
+/// `localhost`. Finding it sends nothing: connecting a datagram socket only picks a route.
+fn advertise_default_route(advertised: &mut [Url], listening: &[Url]) {
+    let everywhere =
+        |url: &&Url| url.bind_address().is_ok_and(|address| address.ip().is_unspecified());
+    let Some(listener) = listening.iter().find(everywhere) else { return };
+    let route = UdpSocket::bind(("0.0.0.0", 0))
+        .and_then(|socket| socket.connect(("192.0.2.1", 9)).and_then(|()| socket.local_addr()));
+    if let (Ok(route), Some(url)) = (route, advertised.first_mut()) {
+        url.address = match route.ip() {
+            IpAddr::V4(ip) => format!("{ip}:{}", listener.port()),
+            IpAddr::V6(ip) => format!("[{ip}]:{}", listener.port()),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::urls;
+
+    fn read(given: &[(&'static str, &str)]) -> Result<Config, String> {
+        Config::read(&given.iter().map(|&(name, value)| (name, value.to_string())).collect())
+    }
+
+    #[test]
+    fn the_defaults_are_etcds() {
+        let config = read(&[]).expect("the defaults make sense");
+        assert_eq!(config.data_dir, PathBuf::from("default.quorra"));
+        assert_eq!(urls::join(&config.listen_client_urls), "http://localhost:2379");
+        assert_eq!(urls::join(&config.listen_peer_urls), "http://localhost:2380");
+        assert_eq!(config.initial_cluster, "default=http://localhost:2380");
+        assert_eq!(config.token, "etcd-cluster");
+        assert_eq!(config.election_timeout, Duration::from_secs(1));
+        assert_eq!(config.quota_bytes, Some(2 << 30));
+        assert!(config.cors.is_empty() && config.host_whitelist.is_empty());
+    }
+
+    #[test]
+    fn the_default_cluster_follows_the_name_and_the_peer_urls() {
+        let config = read(&[("name", "a")]).expect("good flags");
+        assert_eq!(config.initial_cluster, "a=http://localhost:2380");
+        assert_eq!(config.data_dir, PathBuf::from("a.quorra"));
+        let config = read(&[("initial-advertise-peer-urls", "http://h:2,http://h:1")]);
+        let cluster = config.expect("good flags").initial_cluster;
+        assert_eq!(cluster, "default=http://h:1,default=http://h:2");
+    }
+
+    #[test]
+    fn sizes_have_bounds() {
+        assert!(read(&[("snapshot-count", "-1")]).is_err());
+        assert!(read(&[("max-request-bytes", "1073741824")]).is_err());
+        assert_eq!(read(&[("quota-backend-bytes", "-1")]).expect("no quota").quota_bytes, None);
+    }
+}

@@ -1,0 +1,349 @@
+//! The command line and the environment, as etcd reads them.
+//!
+//! One dash or two, `--flag value` or `--flag=value`, booleans without a value; each flag also as
+//! an `ETCD_*` variable, but never both. What cannot be read at all is exit code 2 with the usage;
+//! what can be read and makes no sense is exit code 1 with one line.
+
+mod config;
+mod table;
+
+use std::collections::BTreeMap;
+
+use clap::{Arg, ArgAction, Command};
+
+pub use config::{Config, InitialState};
+use table::{Flag, Kind, Support};
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Asked {
+    /// A member, and what its operator should be warned of.
+    Member(Box<Config>, Vec<String>),
+    /// Nothing but this text on stdout.
+    Text(String),
+}
+
+/// Why no member can be started from these flags.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The process's exit code.
+    pub code: u8,
+    /// For stderr.
+    pub message: String,
+}
+
+impl Refusal {
+    /// A flag that makes no sense.
+    fn verifying(reason: &str) -> Self {
+        let message = format!("error verifying flags, {reason}. See 'quorra --help'.\n");
+        Self { code: 1, message }
+    }
+}
+
+/// The values that somebody gave, by flag; defaults stay out.
+type Given = BTreeMap<&'static str, String>;
+
+/// Reads the arguments behind the program's name, and the environment.
+pub fn read(
+    arguments: Vec<String>,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<Asked, Refusal> {
+    let matches = match command().try_get_matches_from(normalise(arguments)) {
+        Ok(matches) => matches,
+        Err(error) => return clap_error(&error),
+    };
+    if let Some(argument) = matches.get_one::<String>("arguments") {
+        return Err(Refusal::verifying(&format!("'{argument}' is not a valid flag")));
+    }
+    if matches.get_flag("version") {
+        return Ok(Asked::Text(version()));
+    }
+    let mut given = Given::new();
+    for flag in table::all() {
+        if let Some(value) = matches.get_one::<String>(flag.name) {
+            given.insert(flag.name, value.clone());
+        }
+    }
+    let mut warnings = Vec::new();
+    add_environment(&mut given, environment, &mut warnings)?;
+    check_support(&given, &mut warnings)?;
+    let config = Config::read(&given).map_err(|reason| Refusal::verifying(&reason))?;
+    Ok(Asked::Member(Box::new(config), warnings))
+}
+
+/// The lines of `--version`; the first two are what etcd's users look for.
+fn version() -> String {
+    format!(
+        "quorra Version: {}\netcd API Version: {}\nOS/Arch: {}/{}\n",
+        env!("CARGO_PKG_VERSION"),
+        crate::ETCD_VERSION,
+        std::env::consts::OS,
+        std::env::consts::ARCH
+    )
+}
+
+/// Go's spelling to one that leaves nothing open: `--flag=value`, whatever the value begins with.
+fn normalise(arguments: Vec<String>) -> Vec<String> {
+    let mut normal = vec!["quorra".to_string()];
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
+        let Some(name) = argument.strip_prefix("--").or_else(|| argument.strip_prefix('-')) else {
+            normal.push(argument);
+            continue;
+        };
+        if name.is_empty() {
+            normal.push(argument);
+            continue;
+        }
+        let name = if name == "h" { "help" } else { name };
+        let takes_value = table::find(name).is_some_and(|flag| flag.kind != Kind::Bool);
+        match takes_value.then(|| arguments.next()).flatten() {
+            Some(value) => normal.push(format!("--{name}={value}")),
+            None => normal.push(format!("--{name}")),
+        }
+    }
+    normal
+}
+
+fn command() -> Command {
+    let working = table::all().filter(|flag| matches!(flag.support, Support::Works(_))).count();
+    let missing: Vec<_> = table::all()
+        .filter(|flag| flag.support == Support::Missing)
+        .map(|flag| format!("--{}", flag.name))
+        .collect();
+    Command::new("quorra")
+        .about("A drop-in etcd: the v2 and v3 APIs on one port.")
+        .override_usage("quorra [--FLAG VALUE]..")
+        .args_override_self(true)
+        .next_line_help(true)
+        .after_help(format!(
+            "Each flag is also an environment variable: --data-dir is ETCD_DATA_DIR.\n\
+             Known from etcd but not built yet: {}.",
+            missing.join(" ")
+        ))
+        .args(table::all().enumerate().map(|(order, flag)| argument(flag, order)))
+        .arg(
+            Arg::new("version")
+                .long("version")
+                .action(ArgAction::SetTrue)
+                .display_order(working)
+                .help("Print the version and exit."),
+        )
+        .arg(Arg::new("arguments").num_args(0..).hide(true))
+}
+
+fn argument(flag: Flag, order: usize) -> Arg {
+    let argument = Arg::new(flag.name)
+        .long(flag.name)
+        .action(ArgAction::Set)
+        .require_equals(true)
+        .display_order(order)
+        .value_name(if flag.kind == Kind::Bool { "true|false" } else { "VALUE" })
+        .value_parser(move |value: &str| flag.kind.check(value).map(|()| value.to_string()));
+    let argument = match flag.kind {
+        Kind::Bool => argument.num_args(0..=1).default_missing_value("true"),
+        _ => argument.num_args(1),
+    };
+    match flag.support {
+        Support::Works(heading) if flag.default.is_empty() => {
+            argument.help_heading(heading).help(flag.help)
+        }
+        Support::Works(heading) => argument.help_heading(heading).help(format!(
+            "{} [default: {}]",
+            flag.help.trim_end_matches('.'),
+            flag.default
+        )),
+        Support::Missing | Support::Moot => argument.hide(true),
+    }
+}
+
+fn clap_error(error: &clap::Error) -> Result<Asked, Refusal> {
+    let text = error.render().to_string();
+    if error.kind() == clap::error::ErrorKind::DisplayHelp {
+        return Ok(Asked::Text(text));
+    }
+    Err(Refusal { code: 2, message: text })
+}
+
+/// Adds what the environment says; a flag that is given twice is refused, because which of the
+/// two was meant is not for us to guess.
+fn add_environment(
+    given: &mut Given,
+    environment: impl Iterator<Item = (String, String)>,
+    warnings: &mut Vec<String>,
+) -> Result<(), Refusal> {
+    let flags: BTreeMap<String, Flag> = table::all().map(|flag| (flag.variable(), flag)).collect();
+    let variables = environment.filter(|(name, value)| {
+        // The client's own variable is often set beside the server's.
+        name.starts_with("ETCD_") && !name.starts_with("ETCDCTL_") && !value.is_empty()
+    });
+    for (variable, value) in variables {
+        let Some(flag) = flags.get(&variable) else {
+            warnings.push(format!("unrecognized environment variable {variable}={value}"));
+            continue;
+        };
+        if given.contains_key(flag.name) {
+            let message = format!(
+                "conflicting environment variable \"{variable}\" is shadowed by corresponding \
+                 command-line flag (either unset environment variable or disable flag)\n"
+            );
+            return Err(Refusal { code: 1, message });
+        }
+        flag.kind.check(&value).map_err(|reason| {
+            Refusal::verifying(&format!("invalid value {value:?} for {variable}: {reason}"))
+        })?;
+        given.insert(flag.name, value);
+    }
+    Ok(())
+}
+
+/// No flag is dropped in silence.
+fn check_support(given: &Given, warnings: &mut Vec<String>) -> Result<(), Refusal> {
+    for flag in table::all() {
+        let Some(value) = given.get(flag.name).filter(|value| *value != flag.default) else {
+            continue;
+        };
+        match flag.support {
+            Support::Works(_) => {}
+            Support::Missing => {
+                let reason = format!("--{} is not supported by this build of quorra", flag.name);
+                return Err(Refusal::verifying(&reason));
+            }
+            Support::Moot => {
+                warnings.push(format!("--{}={value} has no effect in quorra", flag.name));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_line(line: &str, environment: &[(&str, &str)]) -> Result<Asked, Refusal> {
+        let arguments = line.split_whitespace().map(str::to_string).collect();
+        let owned = |&(name, value): &(&str, &str)| (name.to_string(), value.to_string());
+        read(arguments, environment.iter().map(owned))
+    }
+
+    fn config(line: &str, environment: &[(&str, &str)]) -> Config {
+        match read_line(line, environment) {
+            Ok(Asked::Member(config, _)) => *config,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    fn refusal(line: &str, environment: &[(&str, &str)]) -> (u8, String) {
+        let refusal = read_line(line, environment).expect_err(line);
+        (refusal.code, refusal.message)
+    }
+
+    #[test]
+    fn go_spellings_mean_the_same() {
+        for line in ["--name a", "-name a", "--name=a", "-name=a", "--name b --name a"] {
+            assert_eq!(config(line, &[]).name, "a", "{line}");
+        }
+        assert_eq!(config("--name -a", &[]).name, "-a", "a value may begin with a dash");
+        for (line, v2) in [
+            ("", true),
+            ("--enable-v2", true),
+            ("-enable-v2=false", false),
+            ("--enable-v2=F", false),
+            ("--enable-v2=1", true),
+        ] {
+            assert_eq!(config(line, &[]).v2, v2, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_environment_counts_but_never_beside_the_flag() {
+        assert_eq!(config("", &[("ETCD_NAME", "e")]).name, "e");
+        assert_eq!(config("--name f", &[("ETCD_NAME", "")]).name, "f");
+        assert!(!config("", &[("ETCD_ENABLE_V2", "false")]).v2);
+        let (code, message) = refusal("--name f", &[("ETCD_NAME", "e")]);
+        assert_eq!(code, 1);
+        assert_eq!(
+            message,
+            "conflicting environment variable \"ETCD_NAME\" is shadowed by corresponding \
+             command-line flag (either unset environment variable or disable flag)\n"
+        );
+    }
+
+    #[test]
+    fn what_has_no_effect_is_said() {
+        let environment = [("ETCD_NONSENSE", "1"), ("ETCDCTL_API", "3"), ("HOME", "/")];
+        let Ok(Asked::Member(_, warnings)) = read_line("--max-wals 7", &environment) else {
+            panic!("a warning must not stop the member");
+        };
+        assert_eq!(
+            warnings,
+            [
+                "unrecognized environment variable ETCD_NONSENSE=1",
+                "--max-wals=7 has no effect in quorra"
+            ]
+        );
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_etcds_words_and_codes() {
+        let verifying = [
+            ("false", "'false' is not a valid flag"),
+            ("--enable-v2 false", "'false' is not a valid flag"),
+            (
+                "--listen-client-urls http://127.0.0.1:1",
+                "--advertise-client-urls is required when --listen-client-urls is set explicitly",
+            ),
+            (
+                "--listen-peer-urls http://example.com:1",
+                "expected IP in URL for binding (http://example.com:1)",
+            ),
+            (
+                "--election-timeout 400",
+                "--election-timeout[400ms] should be at least as 5 times as \
+                 --heartbeat-interval[100ms]",
+            ),
+            (
+                "--election-timeout 60000",
+                "--election-timeout[60000ms] is too long, and should be set less than 50000ms",
+            ),
+            ("--heartbeat-interval 0", "--heartbeat-interval must be >0 (set to 0ms)"),
+            ("--cert-file x", "--cert-file is not supported by this build of quorra"),
+            ("--unsafe-no-fsync", "--unsafe-no-fsync is not supported by this build of quorra"),
+        ];
+        for (line, reason) in verifying {
+            let message = format!("error verifying flags, {reason}. See 'quorra --help'.\n");
+            assert_eq!(refusal(line, &[]), (1, message), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_exit_code_2_with_the_usage() {
+        for (line, part) in [
+            ("--nonsense", "'--nonsense'"),
+            ("--nam x", "'--name'"),
+            ("--heartbeat-interval abc", "parse error"),
+            ("--initial-cluster-state old", "initial-cluster-state"),
+            ("--listen-peer-urls ftp://a:1", "URL scheme must be http, https, unix, or unixs"),
+            ("--name", "--name"),
+        ] {
+            let (code, message) = refusal(line, &[]);
+            assert_eq!(code, 2, "{line}");
+            assert!(message.contains(part), "{line}: {message}");
+        }
+    }
+
+    #[test]
+    fn help_and_version_go_to_stdout() {
+        for (line, part) in [
+            ("--help", "--initial-cluster-state"),
+            ("-h", "Clustering"),
+            ("--version", "etcd API Version: 3.5"),
+        ] {
+            let Ok(Asked::Text(text)) = read_line(line, &[]) else {
+                panic!("{line} must print and exit");
+            };
+            assert!(text.contains(part), "{line}: {text}");
+        }
+    }
+}

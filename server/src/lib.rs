@@ -1,0 +1,18 @@
+//! The production driver of [`quorra_net::host::Host`]: what only an operating system can give.
+//!
+//! The one idea: everything a member decides is decided in `quorra-core`, everything it says is
+//! said in `quorra-net`; this crate waits, and carries bytes. One thread runs the [`reactor`] and
+//! with it the whole member; beside it are only the two threads of the disk's lanes and
+//! short-lived ones that resolve names.
+//!
+//! A start, from top to bottom: [`flags`], the data directory, [`bootstrap`] (only for a member
+//! without data), recovery, [`reactor`]. Deliberately absent: any decision about protocol or
+//! consensus.
+
+pub mod clock;
+pub mod flags;
+pub mod logging;
+pub mod urls;
+
+/// The release of etcd that clients take a member for: what `/version` and `Status` say.
+pub const ETCD_VERSION: &str = "3.5.33";
