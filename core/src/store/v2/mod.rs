@@ -1,45 +1,552 @@
 //! The v2 store: a tree of files and directories under one index.
+//!
+//! Every successful change takes the next index and makes one [`Event`]: the answer to its
+//! writer, a slot of the history, and what watchers hear. Refusals and reads take none. Members
+//! that apply the same commands with the same stamps have the same nodes, indices and events;
+//! time enters only by the leader's stamp of a command, never by a clock here.
+//!
+//! | part | is |
+//! | --- | --- |
+//! | [`Path`] | a cleaned key |
+//! | [`Write`], [`Get`], [`Watch`] | what can be asked, see `request` |
+//! | `tree` | the nodes, in one ordered map |
+//! | `history` | the last thousand events, for watches that begin in the past |
+//! | `watchers` | who is told of an event as it happens |
+//! | `checkpoint` | the store written down while it changes, and read back |
+//! | [`Statistics`] | counters of this member, outside the replicated state |
+//!
+//! Semantics are etcd 3.4's, quirks included; where one looks wrong, the comment beside it names
+//! it. **Bounded work**: a removed directory leaves the state at once and memory in slices
+//! ([`Store::work`]); expiry is done in slices ([`Store::expire`]). A listing is made in one go.
+//!
+//! Left out: what etcd keeps in hidden trees beside the keys, membership and the cluster's
+//! version. They live elsewhere here, and take their indices by [`Store::touch`].
 
+mod checkpoint;
+mod fingerprint;
+mod history;
+mod path;
 mod request;
+mod statistics;
+mod tree;
+mod watchers;
 
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
+
 use bytes::Bytes;
 
+pub use checkpoint::Loader;
+pub use path::Path;
 pub use request::{Action, Condition, Error, ErrorKind, Event, Get, NodeView, Watch, Write};
+pub use statistics::{Statistics, Tally};
+pub use watchers::{Heard, WatchId};
 
-/// A cleaned key: `/`, or components each led by a slash, none of them empty. Any bytes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Path(Bytes);
+use crate::codec;
+use crate::time::WallTime;
+use checkpoint::Cursor;
+use history::History;
+use tree::{Content, DirectoryId, Node, Tree, Walk};
+use watchers::Watchers;
 
-impl Path {
-    /// Cleans a raw key: empty, `.` and `..` components disappear, as in Go's `path.Clean`.
-    #[must_use]
-    pub fn clean(raw: &[u8]) -> Self {
-        let mut components: Vec<&[u8]> = Vec::new();
-        for component in raw.split(|byte| *byte == b'/') {
-            match component {
-                b"" | b"." => {}
-                b".." => drop(components.pop()),
-                name => components.push(name),
-            }
-        }
-        let mut cleaned = Vec::with_capacity(raw.len() + 1);
-        for component in &components {
-            cleaned.push(b'/');
-            cleaned.extend_from_slice(component);
-        }
-        if cleaned.is_empty() {
-            cleaned.push(b'/');
-        }
-        Self(cleaned.into())
-    }
+/// 2000-01-01. A set or create takes an expiration before it for none, as in etcd; a TTL whose
+/// nanoseconds overflow leads there.
+const EXPIRATION_MIN: WallTime = WallTime(946_684_800_000_000_000);
 
-    /// The bytes, `/` first.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+/// The nodes, their history, and those who watch them.
+///
+/// # Invariants
+/// - The index only grows, by one for each slot of the history.
+/// - Nodes, history and index depend on the applied commands alone: not on reads, watchers, the
+///   size of slices, or checkpoints.
+#[derive(Debug)]
+pub struct Store {
+    index: u64,
+    tree: Tree,
+    history: History,
+    watchers: Watchers,
+    statistics: Statistics,
+    cursor: Option<Cursor>,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
-/// The tree, its history and its watchers.
-pub struct Store {}
+impl Store {
+    /// An empty store at index 0.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::loaded(0, Tree::new(), History::default())
+    }
+
+    fn loaded(index: u64, tree: Tree, history: History) -> Self {
+        let watchers = Watchers::default();
+        let statistics = Statistics::default();
+        Self { index, tree, history, watchers, statistics, cursor: None }
+    }
+
+    /// How many changes there have been (`X-Etcd-Index`).
+    #[must_use]
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// A digest of the nodes and the index: equal on members that applied the same commands.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        self.tree.totals().hash.wrapping_add(fingerprint::of_index(self.index))
+    }
+
+    /// Roughly what the nodes take in memory, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.tree.totals().bytes
+    }
+
+    /// Takes an index for a change that has no visible node. Returns it.
+    pub fn touch(&mut self) -> u64 {
+        self.index += 1;
+        self.history.push(self.index, None);
+        self.index
+    }
+
+    /// Reads a node and its visible entries, as of `now`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::KeyNotFound`], [`ErrorKind::NotDirectory`].
+    pub fn get(&mut self, get: &Get, now: WallTime) -> Result<Rc<Event>, Error> {
+        let top = match self.tree.walk(&get.path) {
+            Walk::Root => {
+                let view = NodeView::bare(Path::root(), true, 0, 0);
+                Ok((view, Some(DirectoryId::ROOT)))
+            }
+            Walk::Found(_, node) => match node.content {
+                Content::Directory(id) => Ok((node.view(get.path.detached()), Some(id))),
+                Content::File(_) => Ok((node.view(get.path.detached()), None)),
+            },
+            Walk::Missing(_, end) => Err(self.missing(&get.path, end)),
+            Walk::Blocked(end) => Err(self.blocked(&get.path, end)),
+        };
+        self.statistics.count_get(top.is_ok());
+        let (view, directory) = top?;
+        let node = match directory {
+            Some(id) => self.tree.list(view, id, get.recursive),
+            None => view,
+        };
+        Ok(Rc::new(Event::new(Action::Get, node, self.index, now)))
+    }
+
+    /// Carries out a write that the leader stamped with this time.
+    ///
+    /// # Errors
+    /// What etcd refuses; nothing has changed then but the statistics.
+    pub fn apply(&mut self, write: &Write, stamp: WallTime) -> Result<Rc<Event>, Error> {
+        let outcome = match write {
+            Write::Set { path, value, directory, ttl, refresh } => {
+                let time = expiration(stamp, *ttl).filter(|time| *time >= EXPIRATION_MIN);
+                self.set(path, (!directory).then_some(value), time, *refresh, stamp)
+            }
+            Write::Create { path, value, directory, ttl, in_order } => {
+                let time = expiration(stamp, *ttl).filter(|time| *time >= EXPIRATION_MIN);
+                let name = format!("{:020}", self.index + 1);
+                let child = in_order.then(|| path.child(name.as_bytes()));
+                let path = child.as_ref().unwrap_or(path);
+                self.create(path, (!directory).then_some(value), time, stamp)
+            }
+            Write::Update { path, value, ttl, refresh } => {
+                self.update(path, value, expiration(stamp, *ttl), *refresh, stamp)
+            }
+            Write::CompareAndSwap { path, value, ttl, refresh, condition } => {
+                let time = expiration(stamp, *ttl);
+                self.swap(path, (value, time), *refresh, condition, stamp)
+            }
+            Write::Delete { path, directory, recursive } => {
+                self.delete(path, *directory || *recursive, *recursive, stamp)
+            }
+            Write::CompareAndDelete { path, condition } => self.delete_if(path, condition, stamp),
+        };
+        let refusal = outcome.as_ref().err().map(|error| error.kind);
+        self.statistics.count_write(write, refusal);
+        outcome
+    }
+
+    /// Removes nodes whose time is up at `cutoff`, the earliest first, each with an index and an
+    /// event of its own. Visits at most `budget` of them; whether it is done. No other command
+    /// may be applied in between.
+    pub fn expire(&mut self, cutoff: WallTime, budget: usize) -> bool {
+        let mut budget = budget;
+        while let Some(path) = self.tree.next_expired(cutoff, &mut budget) {
+            let Walk::Found(parent, node) = self.tree.walk(&path) else {
+                unreachable!("a deadline leads to its node");
+            };
+            let previous = node.view(path.clone());
+            self.statistics.expirations += 1;
+            self.remove(Action::Expire, parent, previous, cutoff);
+        }
+        self.tree.next_deadline().is_none_or(|time| time > cutoff)
+    }
+
+    /// When the next node's time is up. The leader proposes an expiry while there is one; it may
+    /// be that of a node that went with its directory.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<WallTime> {
+        self.tree.next_deadline()
+    }
+
+    /// Frees up to `budget` nodes of removed directories. Whether some are left. No answer
+    /// depends on when this is called.
+    pub fn work(&mut self, budget: usize) -> bool {
+        self.tree.sweep(budget)
+    }
+
+    fn set(
+        &mut self,
+        path: &Path,
+        value: Option<&Bytes>,
+        time: Option<WallTime>,
+        refresh: bool,
+        stamp: WallTime,
+    ) -> Result<Rc<Event>, Error> {
+        let index = self.index + 1;
+        let (place, previous) = match self.tree.walk(path) {
+            Walk::Root => return Err(self.read_only()),
+            Walk::Blocked(end) => return Err(self.blocked(path, end)),
+            Walk::Missing(_, end) if refresh => return Err(self.missing(path, end)),
+            Walk::Missing(directory, end) => ((directory, end), None),
+            Walk::Found(_, node) if node.is_directory() => return Err(self.not_file(path)),
+            Walk::Found(parent, node) => ((parent, 0), Some(node.view(path.detached()))),
+        };
+        let kept = previous.as_ref().filter(|_| refresh).and_then(|node| node.value.clone());
+        let value = value.map(|value| kept.unwrap_or_else(|| copy(value)));
+        match (&previous, &value) {
+            (None, _) => self.tree.create(path, place, value.clone(), time, index),
+            (Some(_), None) => self.tree.replace_by_directory(path, place.0, time, index),
+            (Some(_), Some(value)) => {
+                self.tree.replace(path, place.0, file(value, time, index, index));
+            }
+        }
+        let path = previous.as_ref().map_or_else(|| path.detached(), |node| node.path.clone());
+        let view = NodeView::changed(path, value, time, index, index);
+        let mut event = Event::new(Action::Set, view, index, stamp);
+        event.created = previous.is_none();
+        event.previous = previous.map(Box::new);
+        event.refresh = refresh;
+        Ok(self.commit(event))
+    }
+
+    fn create(
+        &mut self,
+        path: &Path,
+        value: Option<&Bytes>,
+        time: Option<WallTime>,
+        stamp: WallTime,
+    ) -> Result<Rc<Event>, Error> {
+        let index = self.index + 1;
+        let place = match self.tree.walk(path) {
+            Walk::Root => return Err(self.read_only()),
+            Walk::Blocked(end) => return Err(self.blocked(path, end)),
+            Walk::Found(..) => return Err(self.error(ErrorKind::NodeExists, path.as_bytes())),
+            Walk::Missing(directory, end) => (directory, end),
+        };
+        let value = value.map(copy);
+        self.tree.create(path, place, value.clone(), time, index);
+        let view = NodeView::changed(path.detached(), value, time, index, index);
+        let mut event = Event::new(Action::Create, view, index, stamp);
+        event.created = true;
+        Ok(self.commit(event))
+    }
+
+    fn update(
+        &mut self,
+        path: &Path,
+        value: &Bytes,
+        time: Option<WallTime>,
+        refresh: bool,
+        stamp: WallTime,
+    ) -> Result<Rc<Event>, Error> {
+        let index = self.index + 1;
+        let (parent, node) = match self.tree.walk(path) {
+            Walk::Root => return Err(self.read_only()),
+            walk => self.found(path, walk)?,
+        };
+        if node.is_directory() && !value.is_empty() {
+            return Err(self.not_file(path));
+        }
+        let previous = node.view(path.detached());
+        let kept = previous.value.clone().filter(|_| refresh);
+        let value = node.value().map(|_| kept.unwrap_or_else(|| copy(value)));
+        let replacement = match (&value, node) {
+            (Some(value), _) => file(value, time, index, node.created_index),
+            // The event tells the new index, but the directory keeps its old one, as in etcd.
+            (None, directory) => Node { expiration: time, ..directory.clone() },
+        };
+        self.tree.replace(path, parent, replacement);
+        let created = previous.created_index;
+        let view = NodeView::changed(previous.path.clone(), value, time, index, created);
+        let mut event = Event::new(Action::Update, view, index, stamp);
+        event.previous = Some(Box::new(previous));
+        event.refresh = refresh;
+        Ok(self.commit(event))
+    }
+
+    fn swap(
+        &mut self,
+        path: &Path,
+        (value, time): (&Bytes, Option<WallTime>),
+        refresh: bool,
+        condition: &Condition,
+        stamp: WallTime,
+    ) -> Result<Rc<Event>, Error> {
+        let index = self.index + 1;
+        let (parent, node) = match self.tree.walk(path) {
+            Walk::Root => return Err(self.read_only()),
+            walk => self.found(path, walk)?,
+        };
+        self.compare(path, node, condition)?;
+        let previous = node.view(path.detached());
+        let kept = previous.value.clone().filter(|_| refresh);
+        let value = kept.unwrap_or_else(|| copy(value));
+        let created = previous.created_index;
+        self.tree.replace(path, parent, file(&value, time, index, created));
+        let view = NodeView::changed(previous.path.clone(), Some(value), time, index, created);
+        let mut event = Event::new(Action::CompareAndSwap, view, index, stamp);
+        event.previous = Some(Box::new(previous));
+        event.refresh = refresh;
+        Ok(self.commit(event))
+    }
+
+    fn delete(
+        &mut self,
+        path: &Path,
+        directory: bool,
+        recursive: bool,
+        stamp: WallTime,
+    ) -> Result<Rc<Event>, Error> {
+        let (parent, node) = match self.tree.walk(path) {
+            Walk::Root => return Err(self.read_only()),
+            walk => self.found(path, walk)?,
+        };
+        if let Content::Directory(id) = node.content {
+            if !directory {
+                return Err(self.not_file(path));
+            }
+            if !recursive && !self.tree.is_empty(id) {
+                return Err(self.error(ErrorKind::DirectoryNotEmpty, path.as_bytes()));
+            }
+        }
+        let previous = node.view(path.detached());
+        Ok(self.remove(Action::Delete, parent, previous, stamp))
+    }
+
+    fn delete_if(
+        &mut self,
+        path: &Path,
+        condition: &Condition,
+        stamp: WallTime,
+    ) -> Result<Rc<Event>, Error> {
+        let (parent, node) = match self.tree.walk(path) {
+            // The only write that etcd does not check for the root; it fails as on any directory.
+            Walk::Root => return Err(self.error(ErrorKind::NotFile, b"")),
+            walk => self.found(path, walk)?,
+        };
+        self.compare(path, node, condition)?;
+        let previous = node.view(path.detached());
+        Ok(self.remove(Action::CompareAndDelete, parent, previous, stamp))
+    }
+
+    /// Removes a node with all below it, and tells those who watched any of it.
+    fn remove(
+        &mut self,
+        action: Action,
+        parent: DirectoryId,
+        previous: NodeView,
+        stamp: WallTime,
+    ) -> Rc<Event> {
+        let path = previous.path.clone();
+        let below = if previous.directory {
+            self.watchers.existing_below(&path, &self.tree)
+        } else {
+            Vec::new()
+        };
+        self.tree.remove(&path, parent);
+        let index = self.index + 1;
+        let created = previous.created_index;
+        let view = NodeView::bare(path.clone(), previous.directory, index, created);
+        let mut event = Event::new(action, view, index, stamp);
+        event.previous = Some(Box::new(previous));
+        let event = Rc::new(event);
+        for watched in &below {
+            self.watchers.notify_removed(watched, &event);
+        }
+        // Watchers of exactly this key hear of it here and again below, as in etcd.
+        self.watchers.notify_removed(path.as_bytes(), &event);
+        self.publish(&event);
+        event
+    }
+
+    fn commit(&mut self, event: Event) -> Rc<Event> {
+        let event = Rc::new(event);
+        self.publish(&event);
+        event
+    }
+
+    fn publish(&mut self, event: &Rc<Event>) {
+        self.index += 1;
+        assert_eq!(event.index, self.index, "each change takes the next index");
+        self.history.push(self.index, Some(Rc::clone(event)));
+        if !event.refresh {
+            self.watchers.notify(event);
+        }
+    }
+
+    fn found<'a>(&self, path: &Path, walk: Walk<'a>) -> Result<(DirectoryId, &'a Node), Error> {
+        match walk {
+            Walk::Root => Err(self.read_only()),
+            Walk::Found(parent, node) => Ok((parent, node)),
+            Walk::Missing(_, end) => Err(self.missing(path, end)),
+            Walk::Blocked(end) => Err(self.blocked(path, end)),
+        }
+    }
+
+    fn compare(&self, path: &Path, node: &Node, condition: &Condition) -> Result<(), Error> {
+        let Content::File(value) = &node.content else { return Err(self.not_file(path)) };
+        let wrong_value = condition.value.as_ref().filter(|expected| *expected != value);
+        let wrong_index = condition.index.filter(|expected| *expected != node.modified_index);
+        let mut cause = Vec::new();
+        if let Some(expected) = wrong_value {
+            cause.extend_from_slice(&[b"[", &expected[..], b" != ", &value[..], b"]"].concat());
+        }
+        if let Some(expected) = wrong_index {
+            let separator = if wrong_value.is_some() { " " } else { "" };
+            let pair = format!("{separator}[{expected} != {}]", node.modified_index);
+            cause.extend_from_slice(pair.as_bytes());
+        }
+        if cause.is_empty() {
+            return Ok(());
+        }
+        Err(self.error(ErrorKind::CompareFailed, &cause))
+    }
+
+    fn error(&self, kind: ErrorKind, cause: &[u8]) -> Error {
+        Error { kind, cause: Bytes::copy_from_slice(cause), index: self.index }
+    }
+
+    fn read_only(&self) -> Error {
+        self.error(ErrorKind::RootReadOnly, b"/")
+    }
+
+    fn not_file(&self, path: &Path) -> Error {
+        self.error(ErrorKind::NotFile, path.as_bytes())
+    }
+
+    fn missing(&self, path: &Path, end: usize) -> Error {
+        self.error(ErrorKind::KeyNotFound, &path.as_bytes()[..end])
+    }
+
+    fn blocked(&self, path: &Path, end: usize) -> Error {
+        self.error(ErrorKind::NotDirectory, &path.as_bytes()[..end])
+    }
+}
+
+/// Watching.
+impl Store {
+    /// Opens a watch. What it has to say is announced by [`Self::ready`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::EventIndexCleared`] when the history begins behind the index asked for.
+    pub fn watch(&mut self, id: WatchId, watch: &Watch) -> Result<(), Error> {
+        let since = watch.wait_index.filter(|index| *index > 0).unwrap_or(self.index + 1);
+        match self.history.find(watch, since, self.index)? {
+            Some(event) => self.watchers.answer(id, watch, Rc::clone(event)),
+            None => self.watchers.register(id, watch, since),
+        }
+        Ok(())
+    }
+
+    /// The next watch that has something to say. Pull with [`Self::next_heard`] until it has
+    /// nothing, or [`Self::defer`] it.
+    pub fn ready(&mut self) -> Option<WatchId> {
+        self.watchers.ready()
+    }
+
+    /// What a watch has to say next; none if nothing now. Behind [`Heard::End`] it is forgotten.
+    pub fn next_heard(&mut self, id: WatchId) -> Option<Heard> {
+        self.watchers.next(id)
+    }
+
+    /// Announces a watch again that was not pulled empty.
+    pub fn defer(&mut self, id: WatchId) {
+        self.watchers.defer(id);
+    }
+
+    /// Forgets a watch: its client is gone. Unknown ones are ignored.
+    pub fn cancel(&mut self, id: WatchId) {
+        self.watchers.cancel(id);
+    }
+}
+
+/// Checkpoints, statistics and checks.
+impl Store {
+    /// Begins a checkpoint of the store as it is now. One at a time.
+    pub fn begin_checkpoint(&mut self) {
+        assert!(self.cursor.is_none(), "one checkpoint at a time");
+        self.cursor = Some(Cursor::new(self.index, self.tree.last_directory(), &self.history));
+        self.tree.begin_image();
+    }
+
+    /// Appends the next items of the checkpoint, at most `limit`. How many were visited: zero
+    /// when it is complete.
+    pub fn next_items(&mut self, limit: usize, out: &mut impl codec::Write) -> usize {
+        let cursor = self.cursor.as_mut().expect("the checkpoint was begun");
+        checkpoint::next_items(cursor, &mut self.tree, limit, out)
+    }
+
+    /// Ends the checkpoint, complete or not.
+    pub fn end_checkpoint(&mut self) {
+        self.cursor = None;
+        self.tree.end_image();
+    }
+
+    /// The counters of this member, by etcd's rules.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        Statistics { watchers: self.watchers.registered(), ..self.statistics.clone() }
+    }
+
+    /// Counts the read of the auth switch that etcd makes for every keys request that it has
+    /// found valid; it fails until auth was touched for the first time.
+    pub fn count_auth_read(&mut self, found: bool) {
+        self.statistics.count_get(found);
+    }
+
+    /// Panics if an invariant is broken.
+    pub fn check(&self) {
+        self.tree.check();
+        self.watchers.check();
+    }
+}
+
+/// The time at which a TTL ends. As in Go, nanoseconds wrap around; the result 0 means none.
+fn expiration(stamp: WallTime, ttl: Option<u64>) -> Option<WallTime> {
+    let seconds = i64::from_le_bytes(ttl?.to_le_bytes());
+    let time = stamp.0.wrapping_add(seconds.wrapping_mul(1_000_000_000));
+    (time != 0).then_some(WallTime(time))
+}
+
+fn file(value: &Bytes, expiration: Option<WallTime>, modified: u64, created: u64) -> Node {
+    let content = Content::File(value.clone());
+    Node { content, expiration, modified_index: modified, created_index: created }
+}
+
+/// A value that shares no memory with a log entry's buffer.
+fn copy(value: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(value)
+}
+
+#[cfg(test)]
+mod tests;

@@ -88,6 +88,21 @@ pub enum Write {
     },
 }
 
+impl Write {
+    /// What its event is called.
+    #[must_use]
+    pub fn action(&self) -> Action {
+        match self {
+            Self::Set { .. } => Action::Set,
+            Self::Create { .. } => Action::Create,
+            Self::Update { .. } => Action::Update,
+            Self::CompareAndSwap { .. } => Action::CompareAndSwap,
+            Self::Delete { .. } => Action::Delete,
+            Self::CompareAndDelete { .. } => Action::CompareAndDelete,
+        }
+    }
+}
+
 /// A read of a node, and of what is below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Get {
@@ -152,6 +167,33 @@ pub struct NodeView {
     pub created_index: u64,
 }
 
+impl NodeView {
+    /// A node without value and expiration: the root, or one that was removed.
+    pub(super) fn bare(path: Path, directory: bool, modified: u64, created: u64) -> Self {
+        Self {
+            path,
+            value: None,
+            directory,
+            expiration: None,
+            nodes: Vec::new(),
+            modified_index: modified,
+            created_index: created,
+        }
+    }
+
+    /// A node after a change: a directory if there is no value.
+    pub(super) fn changed(
+        path: Path,
+        value: Option<Bytes>,
+        expiration: Option<WallTime>,
+        modified: u64,
+        created: u64,
+    ) -> Self {
+        let directory = value.is_none();
+        Self { value, expiration, ..Self::bare(path, directory, modified, created) }
+    }
+}
+
 /// A change, as its writer is answered and as watchers hear it; or the answer to a read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
@@ -163,10 +205,19 @@ pub struct Event {
     pub previous: Option<Box<NodeView>>,
     /// The store's index just after it.
     pub index: u64,
+    /// When: the leader's stamp of a change, or the time given with a read. TTLs are printed as
+    /// what is left from here to the expiration.
+    pub at: WallTime,
     /// The node did not exist before a `set`: answered as 201.
     pub created: bool,
     /// Kept in the history and shown to the writer, but to no watcher.
     pub refresh: bool,
+}
+
+impl Event {
+    pub(super) fn new(action: Action, node: NodeView, index: u64, at: WallTime) -> Self {
+        Self { action, node, previous: None, index, at, created: false, refresh: false }
+    }
 }
 
 /// A refusal, with etcd's number (`etcd-v2` error table) and cause.
