@@ -9,6 +9,8 @@
 //! Every byte and every file boundary is decided here in the core, so that the simulator's disk
 //! and the fuzzer meet the real format.
 
+use core::fmt;
+
 use bytes::Bytes;
 
 /// One of the two queues of disk work.
@@ -40,6 +42,16 @@ pub enum File {
     Segment(u64),
     /// The checkpoint that covers the log up to and including this index.
     Checkpoint(u64),
+}
+
+impl fmt::Display for File {
+    /// The published file's path within the data directory.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Segment(sequence) => write!(f, "wal/{sequence:016x}.wal"),
+            Self::Checkpoint(index) => write!(f, "snap/{index:016x}.snap"),
+        }
+    }
 }
 
 /// One operation of a lane's batch.

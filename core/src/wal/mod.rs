@@ -1,14 +1,60 @@
 //! The write-ahead log: how term, vote and entries lie on disk, and how they are found again.
-//! (To become an essay: two checksums, `durable_before`, torn tail or corruption.)
+//!
+//! The log is a row of *segments* (files), each a header and a row of *records*, then zeros. One
+//! submission of Raft is a *batch*: one or more records, written with one write. Every record
+//! tells the whole of what is not an entry (term, vote, base, commit index), so recovery needs
+//! nothing but the records that are still there, and cutting the log is removing old files.
+//!
+//! **Two checksums.** An entry's own covers its payload, is made once by the leader that proposed
+//! it, and is carried unchanged through network and log. A record's covers its header, its place
+//! (segment, offset, number), the checksum of the record before it, and the entries' checksums.
+//! So a record that was written elsewhere, or in another life of the log, is never taken for the
+//! next one, and payloads are summed only once.
+//!
+//! **Torn tail or corruption?** A crash may leave any part of what was not synced, in any order.
+//! Bit rot may take what was. Both look like a record that cannot be read; only the first may be
+//! dropped. Therefore each record says what was synced when it was written: `durable_before`.
+//!
+//! ```text
+//! record            7   8   9   10
+//! durable before    6   6   8   8
+//! ```
+//!
+//! If record 9 cannot be read, record 10 promises nothing about it: both are the unsynced tail,
+//! nobody was told of them, they are dropped. If record 8 cannot be read, records 9 and 10 say
+//! that it was synced: this is corruption of something acknowledged, and recovery ends with file,
+//! offset and reason, changing nothing. The newest record is vouched for by nobody until the next
+//! one, so a log that falls idle *closes the gap* with an empty one; what then remains, the peers
+//! know (`reliability.md`, section 3).
+//!
+//! **A start begins a segment.** Recovery never writes behind a dropped tail: what is left of it
+//! could be taken for newer records by a later recovery. The writer goes on in a new segment,
+//! whose first record continues number and chain behind the last good record. Leftover records
+//! stay harmless where they are: what they promise was good when the tail was dropped.
+//!
+//! **What recovery reads must be durable**: a process may die while the page cache lives on, so a
+//! driver syncs the files that it lists ([`Found`]) before recovery reads them.
+//!
+//! Deliberately absent: reads and writes themselves (drivers do them), the content of entries,
+//! and repair from peers.
 
-use alloc::vec::Vec;
+mod cursor;
+mod error;
+mod hostile;
+mod places;
+mod record;
+mod recovery;
+mod replay;
+mod segments;
+mod writer;
 
-use bytes::Bytes;
+pub use error::RecoveryError;
+pub use hostile::recover_from_bytes;
+pub use recovery::{Recovered, Recovery, Step, Tail};
+pub use writer::Wal;
 
-use crate::codec::DecodeError;
-use crate::disk::{DiskOp, DiskRead, File};
+use crate::disk::File;
 use crate::identity::{ClusterId, Incarnation, MemberId};
-use crate::raft::{Entry, Index, LogBatch, Position};
 
 /// What every segment begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,106 +67,8 @@ pub struct Identity {
     pub incarnation: Incarnation,
 }
 
-/// The log's writer: turns batches into bytes at places, and knows where entries lie.
-///
-/// Space is prepared ahead by the bulk lane (zeros, new segments), so that an append changes no
-/// file metadata and cannot run out of space.
-pub struct Wal {}
-
-impl Wal {
-    /// The log of a member that starts for the first time. `prepare` comes first.
-    #[must_use]
-    pub fn create(_identity: Identity, _segment_bytes: u64) -> Self {
-        todo!()
-    }
-
-    /// How many bytes of prepared, durable space are left for appends.
-    #[must_use]
-    pub fn room(&self) -> u64 {
-        todo!()
-    }
-
-    /// The space that a batch takes, at most.
-    #[must_use]
-    pub fn space_of(&self, _batch: &LogBatch) -> u64 {
-        todo!()
-    }
-
-    /// Operations of the bulk lane that bring `room` to `wanted` (or the usual zeros ahead),
-    /// unless enough are under way. Call [`Self::prepared`] when their ticket is durable, or
-    /// [`Self::prepare_failed`] when the disk was full.
-    pub fn prepare(&mut self, _wanted: u64) -> Vec<DiskOp> {
-        todo!()
-    }
-
-    /// The operations of the oldest outstanding [`Self::prepare`] are durable.
-    pub fn prepared(&mut self) {
-        todo!()
-    }
-
-    /// The disk was full; the next [`Self::prepare`] asks again.
-    pub fn prepare_failed(&mut self) {
-        todo!()
-    }
-
-    /// Encodes a batch that fits [`Self::room`]: operations of the log lane, in order.
-    pub fn append(&mut self, _batch: &LogBatch) -> Vec<DiskOp> {
-        todo!()
-    }
-
-    /// Every append so far, up to and including the `n`th since creation, is durable. Goes into
-    /// the next batch header as `durable_before`.
-    pub fn durable(&mut self, _appends: u64) {
-        todo!()
-    }
-
-    /// An empty batch that tells on disk that everything before it was synced; none if the last
-    /// batch already says so.
-    pub fn close_gap(&mut self, _commit_index: Index) -> Option<LogBatch> {
-        todo!()
-    }
-
-    /// Where the entry at `from` lies, and about `bytes` behind it. None if it is below the first
-    /// segment or above what is written.
-    #[must_use]
-    pub fn locate(&self, _from: Index, _bytes: u64) -> Option<DiskRead> {
-        todo!()
-    }
-
-    /// The entries from `from` on that a read of [`Self::locate`] holds whole, overwritten ones
-    /// left out.
-    ///
-    /// # Errors
-    /// When a checksum does not match.
-    pub fn decode(
-        &self,
-        _read: DiskRead,
-        _bytes: Bytes,
-        _from: Index,
-    ) -> Result<Vec<Entry>, DecodeError> {
-        todo!()
-    }
-
-    /// A durable checkpoint at `base` is named in the log: operations (bulk lane) that remove the
-    /// segments which hold nothing but entries at or below `keep_from` and older hard states.
-    pub fn cut(&mut self, _keep_from: Index) -> Vec<DiskOp> {
-        todo!()
-    }
-
-    /// Bytes of log behind the checkpoint at `base`.
-    #[must_use]
-    pub fn bytes_since(&self, _base: Position) -> u64 {
-        todo!()
-    }
-
-    /// Bytes that the log takes on disk.
-    #[must_use]
-    pub fn disk_bytes(&self) -> u64 {
-        todo!()
-    }
-}
-
-/// A file found in the data directory.
+/// A file found in the data directory. Its driver has synced it, so that nothing which recovery
+/// reads can be lost afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Which; never a temporary one.
