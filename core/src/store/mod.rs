@@ -5,6 +5,7 @@
 //! All of it is a pure function of the sequence of commands; time enters only as the leader's
 //! stamp in a command.
 
+pub mod checkpoint;
 pub mod command;
 pub mod membership;
 mod state;

@@ -48,6 +48,32 @@ impl State {
         todo!()
     }
 
+    /// Tells which cluster this is the state of, for a state that begins without a checkpoint.
+    pub fn found_cluster(&mut self, _cluster: crate::identity::ClusterId) {
+        todo!()
+    }
+
+    /// Whether a write must be finished by [`Self::work`] before the next entry is applied.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        todo!()
+    }
+
+    /// Who votes and who learns, by the membership.
+    #[must_use]
+    pub fn configuration(&self) -> Configuration {
+        todo!()
+    }
+
+    /// Begins a checkpoint of the state as it is, which is that after the entry at `at`; none
+    /// while something blocks it.
+    pub fn begin_checkpoint(
+        &mut self,
+        _at: crate::raft::Position,
+    ) -> Option<super::checkpoint::Writer> {
+        todo!()
+    }
+
     /// Applies a committed entry.
     ///
     /// # Errors
@@ -83,7 +109,7 @@ impl State {
     }
 
     /// Reads a v2 node; `Later` when it is long.
-    pub fn v2_get(&mut self, _get: &v2::Get) -> Outcome {
+    pub fn v2_get(&mut self, _get: &v2::Get, _now: crate::time::WallTime) -> Outcome {
         todo!()
     }
 
