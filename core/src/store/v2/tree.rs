@@ -238,7 +238,7 @@ impl Tree {
     }
 
     /// The entries of a directory, in the order of their names.
-    fn entries(&self, directory: DirectoryId) -> impl Iterator<Item = (&[u8], &Node)> {
+    pub(super) fn entries(&self, directory: DirectoryId) -> impl Iterator<Item = (&[u8], &Node)> {
         let (start, end) = (directory.0.to_be_bytes(), directory.next().0.to_be_bytes());
         let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
         self.nodes.range::<[u8], _>(range).map(|(key, node)| (split(key).1, node))
