@@ -35,6 +35,8 @@ pub const CHECKPOINT_LOG_BYTES_MIN: u64 = 256 << 20;
 pub const CHECKPOINT_CHUNK_BYTES: usize = 1 << 20;
 /// Keys that one slice of long work visits.
 pub const SLICE_KEYS: usize = 1_000;
+/// Removals of many keys that go on in the v3 store; another one waits.
+pub const REMOVALS_PENDING_MAX: usize = 16;
 /// Requests that wait in the replica for their outcome.
 pub const REQUESTS_PENDING_MAX: usize = 65_536;
 /// The most operations in one list of a transaction (etcd: `--max-txn-ops`).

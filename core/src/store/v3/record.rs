@@ -1,9 +1,8 @@
 //! One version of one key, in one allocation.
 
 use alloc::rc::Rc;
-use alloc::vec::Vec;
 
-use crate::codec::Write;
+use crate::codec::DecodeError;
 
 /// A version of a key: a shared handle to one compact block (header, key, value).
 ///
@@ -25,15 +24,52 @@ impl Record {
         key: &[u8],
         value: &[u8],
     ) -> Self {
-        let mut block = Vec::with_capacity(HEADER_BYTES + key.len() + value.len());
-        block.put_i64(create_revision);
-        block.put_i64(mod_revision);
-        block.put_i64(version);
-        block.put_i64(lease);
-        block.put_u32(u32::try_from(key.len()).expect("a key is smaller than an entry"));
-        block.put_bytes(key);
-        block.put_bytes(value);
-        Self(block.into())
+        let bytes = HEADER_BYTES + key.len() + value.len();
+        let mut shared: Rc<[u8]> = core::iter::repeat_n(0, bytes).collect();
+        let block = Rc::get_mut(&mut shared).expect("a new block has one handle");
+        let (header, pair) = block.split_at_mut(HEADER_BYTES);
+        let numbers = [create_revision, mod_revision, version, lease];
+        for (place, number) in header.chunks_exact_mut(8).zip(numbers) {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
+        let key_bytes = u32::try_from(key.len()).expect("a key is smaller than an entry");
+        header[32..].copy_from_slice(&key_bytes.to_le_bytes());
+        pair[..key.len()].copy_from_slice(key);
+        pair[key.len()..].copy_from_slice(value);
+        Self(shared)
+    }
+
+    /// Takes over a block that [`Self::block`] once was.
+    ///
+    /// # Errors
+    /// When it cannot have been one.
+    pub(crate) fn of_block(block: &[u8]) -> Result<Self, DecodeError> {
+        let error = |rule| Err(DecodeError { rule, offset: 0 });
+        let Some(length) = block.get(32..HEADER_BYTES) else {
+            return error("a record ends in its header");
+        };
+        let length = u32::from_le_bytes(length.try_into().expect("four bytes")) as usize;
+        if length == 0 || length > block.len() - HEADER_BYTES {
+            return error("a record's key is empty, or longer than the record");
+        }
+        let record = Self(block.into());
+        if record.create_revision() < 1 || record.mod_revision() < record.create_revision() {
+            return error("a record's revisions are not ascending");
+        }
+        if record.version() < 1 {
+            return error("a record's version is below one");
+        }
+        Ok(record)
+    }
+
+    /// Everything: header, key and value.
+    pub(crate) fn block(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The hash of everything.
+    pub(crate) fn hash(&self) -> u64 {
+        super::hash::of_block(&self.0)
     }
 
     fn number(&self, at: usize) -> i64 {

@@ -212,7 +212,7 @@ pub enum Answer {
         /// Whether the conditions held.
         succeeded: bool,
         /// One answer for each operation of the list that was carried out.
-        answers: Vec<Answer>,
+        answers: Vec<Self>,
     },
 }
 

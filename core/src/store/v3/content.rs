@@ -1,0 +1,172 @@
+//! The versions themselves: history and key index, changed together.
+
+use super::hash;
+use super::history::{History, Slot};
+use super::key_index::{KeyIndex, Versions};
+use super::removal::{Removal, Removals};
+use super::{LeaseId, Put, Record, Revision};
+
+/// What the store holds.
+///
+/// # Invariants
+/// - Every place in the index has its slot in the history, and the other way round, but for
+///   tombstones that a pending removal has yet to make.
+/// - `live_hash` is the sum of the hashes of all versions that no real tombstone or newer version
+///   has ended; without pending removals these are the live versions.
+#[derive(Debug)]
+pub(super) struct Content {
+    pub(super) index: KeyIndex,
+    pub(super) history: History,
+    pub(super) removals: Removals,
+    pub(super) live_hash: u64,
+    /// Reads below it fail; -1 if the store was never compacted.
+    pub(super) compact_revision: i64,
+}
+
+impl Content {
+    /// A fresh store: its first transaction will have revision 2.
+    pub(super) fn new() -> Self {
+        Self {
+            index: KeyIndex::default(),
+            history: History::starting_at(1),
+            removals: Removals::default(),
+            live_hash: 0,
+            compact_revision: -1,
+        }
+    }
+
+    /// The place of a key's version that is alive at `at`.
+    pub(super) fn alive(&self, key: &[u8], versions: &Versions, at: Revision) -> Option<Revision> {
+        let newest = versions.newest_at(at)?;
+        if !versions.is_one() && self.history.is_removal(newest) {
+            return None;
+        }
+        self.removals.ending(key, newest, at).is_none().then_some(newest)
+    }
+
+    /// A key's version that is alive at `at`.
+    pub(super) fn find(&self, key: &[u8], at: Revision) -> Option<&Record> {
+        let versions = self.index.versions(key)?;
+        self.alive(key, versions, at).map(|place| self.history.record(place))
+    }
+
+    /// Writes a key at the open main revision. Answers the version before.
+    pub(super) fn put(&mut self, put: &Put) -> Option<Record> {
+        let main = self.history.revision();
+        let Some(versions) = self.index.versions_mut(&put.key) else {
+            let record = version_of(put, main, None);
+            self.live_hash = self.live_hash.wrapping_add(record.hash());
+            let place = self.history.push(Slot::Put(record.clone()));
+            self.index.insert(record, Versions::one(place));
+            return None;
+        };
+        let newest = versions.newest();
+        let mut before = match self.history.slot(newest) {
+            Slot::Put(record) => Some(record.clone()),
+            Slot::Removal(_) => None,
+        };
+        if let Some(ended) = &before {
+            self.live_hash = self.live_hash.wrapping_sub(ended.hash());
+            let end = Revision::end_of(main);
+            if let Some(removal) = self.removals.ending(&put.key, newest, end) {
+                versions.push(removal);
+                before = None;
+            }
+        }
+        let record = version_of(put, main, before.as_ref());
+        self.live_hash = self.live_hash.wrapping_add(record.hash());
+        versions.push(self.history.push(Slot::Put(record)));
+        before
+    }
+
+    /// Carries a removal out on at most `keys` more keys; true when it is complete. It must not be
+    /// among the pending ones meanwhile.
+    pub(super) fn remove(
+        &mut self,
+        place: Revision,
+        removal: &mut Removal,
+        keys: &mut usize,
+    ) -> bool {
+        let Removal { interval, last, ended } = removal;
+        let start = last.take();
+        let mut seen: Option<&Record> = None;
+        for (key, versions) in self.index.range_mut(interval, start.as_ref()) {
+            if *keys == 0 {
+                *last = seen.cloned().or_else(|| start.clone());
+                return false;
+            }
+            *keys -= 1;
+            seen = Some(key);
+            let Some(newest) = versions.newest_at(place) else { continue };
+            if newest == place {
+                let before = versions.before(place).expect("a tombstone ends a version");
+                ended.push(self.history.record(before).clone());
+                continue;
+            }
+            let Slot::Put(record) = self.history.slot(newest) else { continue };
+            if self.removals.ending(key.key(), newest, place).is_some() {
+                continue;
+            }
+            assert!(versions.newest() == newest, "a newer put has made the tombstone already");
+            self.live_hash = self.live_hash.wrapping_sub(record.hash());
+            ended.push(record.clone());
+            versions.push(place);
+        }
+        true
+    }
+
+    /// The hash of all that is alive; none while removals are pending, whose victims are not all
+    /// known yet.
+    pub(super) fn hash(&self) -> Option<u64> {
+        let revisions = hash::of_pair(
+            self.history.revision().cast_unsigned(),
+            self.compact_revision.cast_unsigned(),
+        );
+        (self.removals.len() == 0).then(|| self.live_hash.wrapping_add(revisions))
+    }
+
+    /// Panics if an invariant is broken.
+    pub(super) fn check(&self) {
+        let now = Revision::end_of(self.history.revision());
+        let mut live_hash = 0_u64;
+        let mut places = 0;
+        for (key, versions) in self.index.iter() {
+            places += versions.iter().count();
+            for place in versions.iter() {
+                if let Slot::Put(record) = self.history.slot(place) {
+                    assert!(record.key() == key.key(), "the index leads to the key's versions");
+                    assert!(record.mod_revision() == place.main, "a version knows its revision");
+                }
+            }
+            if let Some(place) = self.alive(key.key(), versions, now) {
+                live_hash = live_hash.wrapping_add(self.history.record(place).hash());
+            }
+        }
+        if self.removals.len() == 0 {
+            assert!(live_hash == self.live_hash, "the hash is the sum of what is alive");
+            let changes: usize = (self.history.first_revision()..=now.main)
+                .flat_map(|main| self.history.slots_of(main))
+                .map(|slot| match slot {
+                    Slot::Put(_) => 1,
+                    Slot::Removal(removed) => removed.ended.len(),
+                })
+                .sum();
+            assert!(changes == places, "index and history hold the same changes");
+        }
+    }
+}
+
+/// The version that a put makes of the one before.
+fn version_of(put: &Put, main: i64, before: Option<&Record>) -> Record {
+    let lease = match put.lease {
+        Some(lease) => lease.map_or(0, |LeaseId(id)| id),
+        None => before.map_or(0, Record::lease),
+    };
+    let value = match &put.value {
+        Some(value) => value.as_ref(),
+        None => before.map_or(&[][..], Record::value),
+    };
+    let create = before.map_or(main, Record::create_revision);
+    let version = before.map_or(1, |before| before.version() + 1);
+    Record::new(create, main, version, lease, &put.key, value)
+}

@@ -1,0 +1,152 @@
+//! A range read that can pause between keys.
+//!
+//! The read is pinned: it sees what was there at one place in the history, however much is applied
+//! while it goes on.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+
+use super::content::Content;
+use super::walk::{Progress, Walk};
+use super::{Range, RangeAnswer, Record, Revision, SortOrder, SortTarget};
+
+/// A range under way.
+#[derive(Debug)]
+pub(super) struct Reading {
+    range: Range,
+    at: Revision,
+    walk: Walk,
+    /// How many candidates are looked at; none is all.
+    fetch_max: Option<u64>,
+    /// Candidates looked at, and those of them that pass the filters.
+    fetched: u64,
+    matched: u64,
+    kept: Kept,
+    answer: RangeAnswer,
+}
+
+/// The best records so far, never more than the limit.
+#[derive(Debug)]
+enum Kept {
+    InOrder(Vec<Record>),
+    Sorted(BTreeSet<Ranked>),
+}
+
+impl Reading {
+    /// A read at `at`, answered with the store's `revision`.
+    pub(super) fn new(range: Range, at: Revision, revision: i64) -> Self {
+        // Order "none" by another target than the key is ascending, but among the first keys only
+        // (etcd fetches limit + 1 keys and sorts those).
+        let by_key = range.target == SortTarget::Key && range.order != SortOrder::Descend;
+        let is_filtered = range.mod_revisions != (0, 0) || range.create_revisions != (0, 0);
+        let fetches_all = range.order != SortOrder::None || is_filtered || range.limit == 0;
+        let kept = if by_key { Kept::InOrder(Vec::new()) } else { Kept::Sorted(BTreeSet::new()) };
+        let answer = RangeAnswer { revision, keys_only: range.keys_only, ..RangeAnswer::default() };
+        Self {
+            walk: Walk::new(range.interval.clone()),
+            fetch_max: (!fetches_all).then(|| range.limit.saturating_add(1)),
+            fetched: 0,
+            matched: 0,
+            range,
+            at,
+            kept,
+            answer,
+        }
+    }
+
+    /// Visits at most `keys` more keys; true when all were.
+    pub(super) fn advance(&mut self, content: &Content, keys: &mut usize) -> bool {
+        let Self { range, at, walk, fetch_max, fetched, matched, kept, answer } = self;
+        let progress = walk.advance(content, *at, keys, |place| {
+            answer.count += 1;
+            if range.count_only || fetch_max.is_some_and(|max| *fetched >= max) {
+                return true;
+            }
+            *fetched += 1;
+            let record = content.history.record(place);
+            if passes(range, record) {
+                *matched += 1;
+                kept.add(range, record);
+            }
+            true
+        });
+        progress == Progress::Finished
+    }
+
+    /// The answer, once everything was visited.
+    pub(super) fn finish(self) -> RangeAnswer {
+        let records = match self.kept {
+            Kept::InOrder(records) => records,
+            Kept::Sorted(ranked) => ranked.into_iter().map(|ranked| ranked.record).collect(),
+        };
+        let more = self.range.limit > 0 && self.matched > self.range.limit;
+        RangeAnswer { records, more, ..self.answer }
+    }
+}
+
+fn passes(range: &Range, record: &Record) -> bool {
+    let within = |(min, max): (i64, i64), revision: i64| {
+        (min == 0 || revision >= min) && (max == 0 || revision <= max)
+    };
+    within(range.mod_revisions, record.mod_revision())
+        && within(range.create_revisions, record.create_revision())
+}
+
+impl Kept {
+    fn add(&mut self, range: &Range, record: &Record) {
+        let limit = if range.limit == 0 { u64::MAX } else { range.limit };
+        match self {
+            Self::InOrder(records) => {
+                if (records.len() as u64) < limit {
+                    records.push(record.clone());
+                }
+            }
+            Self::Sorted(ranked) => {
+                let descending = range.order == SortOrder::Descend;
+                let target = range.target;
+                ranked.insert(Ranked { record: record.clone(), target, descending });
+                if ranked.len() as u64 > limit {
+                    ranked.pop_last();
+                }
+            }
+        }
+    }
+}
+
+/// A record in the order that a range asks for; equal ones in the order of their keys.
+#[derive(Debug)]
+struct Ranked {
+    record: Record,
+    target: SortTarget,
+    descending: bool,
+}
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let (a, b) = (&self.record, &other.record);
+        let order = match self.target {
+            SortTarget::Key => a.key().cmp(b.key()),
+            SortTarget::Version => a.version().cmp(&b.version()),
+            SortTarget::Create => a.create_revision().cmp(&b.create_revision()),
+            SortTarget::Mod => a.mod_revision().cmp(&b.mod_revision()),
+            SortTarget::Value => a.value().cmp(b.value()),
+        };
+        let order = if self.descending { order.reverse() } else { order };
+        order.then_with(|| a.key().cmp(b.key()))
+    }
+}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ranked {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Ranked {}
