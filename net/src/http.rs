@@ -267,6 +267,11 @@ pub trait Protocol {
     /// The deadline has passed: answers or pings, and may be done.
     fn expire(&mut self, now: Now);
 
+    /// The peer will send no more; it may still read what it asked for.
+    fn half_closed(&mut self) {
+        self.shut_down();
+    }
+
     /// No more requests are taken; those begun are answered.
     fn shut_down(&mut self);
 }

@@ -12,4 +12,5 @@
 pub mod api;
 pub mod host;
 pub mod http;
+pub mod http1;
 pub mod peer;
