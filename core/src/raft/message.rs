@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, Index, Term};
+use super::{Entry, Index, Position, Term};
 
 /// Names one linearizable read, from request to confirmation. Unique for each attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -18,6 +18,14 @@ pub struct SnapshotId {
     pub index: Index,
     /// That entry's term.
     pub term: Term,
+}
+
+impl SnapshotId {
+    /// The last entry that it covers, as a place in the log.
+    #[must_use]
+    pub fn position(self) -> Position {
+        Position { term: self.term, index: self.index }
+    }
 }
 
 /// A part of a snapshot; the receiver puts the parts together by offset.
@@ -52,7 +60,8 @@ pub enum Message {
         /// And its term.
         last_term: Term,
     },
-    /// The answer. Granting a real vote is a claim.
+    /// The answer. Granting a real vote is a claim. Refused, it also answers whatever came with
+    /// an older term, so that its sender learns the present one.
     Vote {
         /// For a granted pre-vote the term asked about, else the sender's.
         term: Term,
@@ -71,7 +80,7 @@ pub enum Message {
         prev_term: Term,
         /// What the leader has committed.
         commit_index: Index,
-        /// In order, without gaps. Empty in a probe.
+        /// In order, without gaps. May be empty: then it asks where the follower is.
         entries: Vec<Entry>,
     },
     /// The follower's log matches and is durable up to here. A claim.
@@ -147,4 +156,102 @@ pub enum Message {
         /// The leader's.
         term: Term,
     },
+}
+
+/// No honest term or index comes near this; below it, sums cannot overflow.
+const NUMBER_MAX: u64 = 1 << 62;
+
+impl Message {
+    /// The sender's term; in a pre-vote the term asked about.
+    #[must_use]
+    pub fn term(&self) -> Term {
+        match *self {
+            Self::RequestVote { term, .. }
+            | Self::Vote { term, .. }
+            | Self::Append { term, .. }
+            | Self::Appended { term, .. }
+            | Self::Rejected { term, .. }
+            | Self::Heartbeat { term, .. }
+            | Self::HeartbeatAnswer { term, .. }
+            | Self::ReadIndex { term, .. }
+            | Self::ReadIndexAnswer { term, .. }
+            | Self::Chunk { term, .. }
+            | Self::ChunkAnswer { term, .. }
+            | Self::TimeoutNow { term } => term,
+        }
+    }
+
+    /// Whether only the leader of its term sends such a message.
+    pub(super) fn is_from_leader(&self) -> bool {
+        matches!(
+            self,
+            Self::Append { .. }
+                | Self::Heartbeat { .. }
+                | Self::Chunk { .. }
+                | Self::TimeoutNow { .. }
+        )
+    }
+
+    /// Tells apart what may wait for the disk at the same time.
+    pub(super) fn kind(&self) -> u8 {
+        match self {
+            Self::RequestVote { .. } => 0,
+            Self::Vote { pre: false, .. } => 1,
+            Self::Vote { pre: true, .. } => 2,
+            Self::Append { .. } => 3,
+            Self::Appended { .. } => 4,
+            Self::Rejected { .. } => 5,
+            Self::Heartbeat { .. } => 6,
+            Self::HeartbeatAnswer { .. } => 7,
+            Self::ReadIndex { .. } => 8,
+            Self::ReadIndexAnswer { .. } => 9,
+            Self::Chunk { .. } => 10,
+            Self::ChunkAnswer { .. } => 11,
+            Self::TimeoutNow { .. } => 12,
+        }
+    }
+
+    /// What is wrong with the message, whoever sent it and whenever.
+    pub(super) fn flaw(&self) -> Option<&'static str> {
+        if self.term().0 > NUMBER_MAX || self.term() == Term(0) {
+            return Some("its term is absurd");
+        }
+        match self {
+            Self::RequestVote { term, last_term, last_index, .. } => (last_term >= term
+                || last_index.0 > NUMBER_MAX)
+                .then_some("its last entry is not older than its campaign"),
+            Self::Append { term, prev_index, prev_term, entries, .. } => {
+                let prev = Position { term: *prev_term, index: *prev_index };
+                flaw_of_entries(*term, prev, entries)
+            }
+            Self::Rejected { prev_index, hint_index, .. } => {
+                (hint_index >= prev_index).then_some("its hint is not below what it rejects")
+            }
+            Self::Chunk { term, chunk } => (chunk.snapshot.term > *term
+                || chunk.snapshot.index.0 > NUMBER_MAX
+                || chunk.offset > chunk.total)
+                .then_some("its snapshot cannot be"),
+            _ => None,
+        }
+    }
+}
+
+fn flaw_of_entries(term: Term, prev: Position, entries: &[Entry]) -> Option<&'static str> {
+    if prev.term > term || prev.index.0 > NUMBER_MAX {
+        return Some("the entry before is newer than the leader");
+    }
+    let mut previous = prev;
+    for entry in entries {
+        if entry.index != previous.index.next() {
+            return Some("its entries have gaps");
+        }
+        if entry.term < previous.term || entry.term > term {
+            return Some("the terms of its entries are out of order");
+        }
+        if !entry.is_intact() {
+            return Some("an entry's checksum does not match");
+        }
+        previous = Position { term: entry.term, index: entry.index };
+    }
+    None
 }
