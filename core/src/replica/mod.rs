@@ -55,6 +55,12 @@ impl Replica {
         todo!()
     }
 
+    /// The applied state, read only: for statistics and the simulator's checkers.
+    #[must_use]
+    pub fn state(&self) -> &crate::store::State {
+        todo!()
+    }
+
     /// The replicated cluster version (`3.5.0`), once decided.
     #[must_use]
     pub fn cluster_version(&self) -> Option<&str> {
