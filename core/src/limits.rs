@@ -33,6 +33,10 @@ pub const ZEROS_AHEAD_BYTES: u64 = 4 << 20;
 pub const CHECKPOINT_LOG_BYTES_MIN: u64 = 256 << 20;
 /// One chunk of a checkpoint, on disk and between peers.
 pub const CHECKPOINT_CHUNK_BYTES: usize = 1 << 20;
+/// Entries that are applied in one turn of the driver's loop.
+pub const APPLY_ENTRIES_PER_TURN: usize = 4_096;
+/// Payload bytes that are applied in one turn of the driver's loop.
+pub const APPLY_BYTES_PER_TURN: usize = 4 << 20;
 /// Keys that one slice of long work visits.
 pub const SLICE_KEYS: usize = 1_000;
 /// Removals of many keys that go on in the v3 store; another one waits.

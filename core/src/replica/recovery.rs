@@ -1,6 +1,7 @@
 //! From a data directory to a running replica.
 
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -8,12 +9,23 @@ use core::fmt;
 use bytes::Bytes;
 
 use super::Replica;
+use super::outbound::Published;
 use crate::disk::{DiskRead, File};
 use crate::identity::{ClusterId, Incarnation, MemberId};
-use crate::raft;
-use crate::store::membership::Member;
-use crate::time::Now;
-use crate::wal::Found;
+use crate::raft::{self, Entry, EntryKind, HardState, Index, LogBatch, Position, Term};
+use crate::store::State;
+use crate::store::checkpoint::Loader;
+use crate::store::command::{Body, Command, Identity};
+use crate::store::membership::{Change, Member};
+use crate::time::{Now, WallTime};
+use crate::wal::{self, Found, Wal};
+
+/// The term of the entries that a new cluster begins with (etcd).
+const FIRST_TERM: Term = Term(1);
+/// How much of a checkpoint is read at a time.
+const READ_BYTES: u64 = 4 << 20;
+/// Committed entries that stay in memory after a start.
+const RECENT_BYTES_MAX: usize = 16 << 20;
 
 /// What a member's flags decide, as far as the replica is concerned.
 #[derive(Clone, Debug)]
@@ -64,34 +76,33 @@ pub enum RecoveryStep {
 }
 
 /// Why a data directory cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecoveryError {
     /// There is no log, and no [`Bootstrap`] was given.
     Empty,
-    /// A file does not hold what it must, and it is not a torn tail.
-    Corrupt {
-        /// Which.
-        file: File,
-        /// In bytes from its start.
-        offset: u64,
-        /// In a few words.
-        reason: &'static str,
-    },
-    /// The file was written by a later version of Quorra.
-    Version(File),
-    /// The file could not be read.
+    /// The checkpoint could not be read.
     Unreadable(File),
+    /// The log holds a committed command that this build does not understand.
+    UnknownCommand(Index),
+    /// The log is not what it must be.
+    Log(wal::RecoveryError),
+}
+
+impl From<wal::RecoveryError> for RecoveryError {
+    fn from(error: wal::RecoveryError) -> Self {
+        Self::Log(error)
+    }
 }
 
 impl fmt::Display for RecoveryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("the data directory holds no log"),
-            Self::Corrupt { file, offset, reason } => {
-                write!(f, "{file:?} is corrupt at offset {offset}: {reason}")
-            }
-            Self::Version(file) => write!(f, "{file:?} was written by a later version"),
             Self::Unreadable(file) => write!(f, "{file:?} cannot be read"),
+            Self::UnknownCommand(index) => {
+                write!(f, "entry {index} holds a command of a later version")
+            }
+            Self::Log(error) => error.fmt(f),
         }
     }
 }
@@ -99,24 +110,308 @@ impl fmt::Display for RecoveryError {
 impl core::error::Error for RecoveryError {}
 
 /// A resumable start: asks for reads until the replica stands.
-pub struct Recovery {}
+///
+/// First the newest checkpoint that is whole, then the log behind it; committed entries are
+/// applied as they are read. Nothing is changed by recovering, so a crash in the middle of it is
+/// followed by the same recovery again.
+pub struct Recovery {
+    options: Options,
+    found: Vec<Found>,
+    bootstrap: Option<Bootstrap>,
+    now: Now,
+    stage: Stage,
+}
+
+enum Stage {
+    /// The checkpoints still to be tried, the newest last.
+    Choosing(Vec<Found>),
+    /// A checkpoint is being read.
+    Loading {
+        untried: Vec<Found>,
+        file: Found,
+        offset: u64,
+        loader: Box<Loader>,
+    },
+    /// The log is being read.
+    Replaying(Box<Replaying>),
+    Over,
+}
+
+struct Replaying {
+    log: wal::Recovery,
+    state: State,
+    applied: Position,
+    /// The checkpoint that was loaded.
+    published: Option<Published>,
+    /// Other checkpoints: older, or not whole.
+    superseded: Vec<File>,
+    /// The newest committed entries, for followers that lag a little.
+    recent: Recent,
+}
+
+/// The newest entries, bounded in bytes.
+#[derive(Default)]
+struct Recent {
+    entries: VecDeque<Entry>,
+    bytes: usize,
+}
+
+impl Recent {
+    fn push(&mut self, entry: Entry) {
+        self.bytes += entry.payload.len();
+        self.entries.push_back(entry);
+        while self.bytes > RECENT_BYTES_MAX
+            && let Some(oldest) = self.entries.pop_front()
+        {
+            self.bytes -= oldest.payload.len();
+        }
+    }
+}
 
 impl Recovery {
     /// Begins with the listing of the data directory. `bootstrap` counts only when there is no
     /// log: a member that has one ignores its initial flags.
     #[must_use]
     pub fn start(
-        _options: Options,
-        _found: Vec<Found>,
-        _bootstrap: Option<Bootstrap>,
-        _now: Now,
+        options: Options,
+        found: Vec<Found>,
+        bootstrap: Option<Bootstrap>,
+        now: Now,
     ) -> Self {
-        todo!()
+        let mut checkpoints: Vec<Found> =
+            found.iter().copied().filter(|f| matches!(f.file, File::Checkpoint(_))).collect();
+        checkpoints.sort_by_key(|found| found.file);
+        Self { options, found, bootstrap, now, stage: Stage::Choosing(checkpoints) }
     }
 
     /// Goes on with the bytes that the last step asked for; none at first, and when they could
     /// not be read.
-    pub fn next(&mut self, _bytes: Option<Bytes>) -> RecoveryStep {
-        todo!()
+    pub fn next(&mut self, bytes: Option<Bytes>) -> RecoveryStep {
+        match self.advance(bytes) {
+            Ok(step) => step,
+            Err(error) => {
+                self.stage = Stage::Over;
+                RecoveryStep::Failed(error)
+            }
+        }
     }
+
+    fn advance(&mut self, bytes: Option<Bytes>) -> Result<RecoveryStep, RecoveryError> {
+        match core::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Choosing(untried) => self.choose(untried),
+            Stage::Loading { untried, file, offset, loader } => {
+                self.load(untried, file, offset, loader, bytes)
+            }
+            Stage::Replaying(replaying) => self.replay(replaying, bytes),
+            Stage::Over => unreachable!("a recovery that has ended is not asked again"),
+        }
+    }
+
+    /// Takes the newest checkpoint that was not tried yet; without one, the log's start.
+    fn choose(&mut self, mut untried: Vec<Found>) -> Result<RecoveryStep, RecoveryError> {
+        if let Some(file) = untried.pop() {
+            let loader = Box::new(Loader::new(self.options.slice_keys));
+            return Ok(self.read_checkpoint(untried, file, 0, loader));
+        }
+        if !self.found.iter().any(|found| matches!(found.file, File::Segment(_))) {
+            return self.bootstrap();
+        }
+        let state = State::new(self.options.slice_keys);
+        self.begin_replay(state, Position::default(), None)
+    }
+
+    fn read_checkpoint(
+        &mut self,
+        untried: Vec<Found>,
+        file: Found,
+        offset: u64,
+        loader: Box<Loader>,
+    ) -> RecoveryStep {
+        self.stage = Stage::Loading { untried, file, offset, loader };
+        RecoveryStep::Read(DiskRead { file: file.file, offset, length: READ_BYTES })
+    }
+
+    /// A part of a checkpoint was read. One that is not whole is passed over: the log may still
+    /// reach back to an older one, and if it does not, its recovery says so.
+    fn load(
+        &mut self,
+        untried: Vec<Found>,
+        file: Found,
+        offset: u64,
+        mut loader: Box<Loader>,
+        bytes: Option<Bytes>,
+    ) -> Result<RecoveryStep, RecoveryError> {
+        let bytes = bytes.ok_or(RecoveryError::Unreadable(file.file))?;
+        let offset = offset + bytes.len() as u64;
+        if bytes.is_empty() || loader.feed(bytes).is_err() {
+            return self.choose(untried);
+        }
+        if offset < file.length {
+            return Ok(self.read_checkpoint(untried, file, offset, loader));
+        }
+        match loader.finish() {
+            Ok((at, state)) => {
+                let published = Published { at, bytes: file.length };
+                self.begin_replay(state, at, Some(published))
+            }
+            Err(_) => self.choose(untried),
+        }
+    }
+
+    fn begin_replay(
+        &mut self,
+        state: State,
+        applied: Position,
+        published: Option<Published>,
+    ) -> Result<RecoveryStep, RecoveryError> {
+        let log = wal::Recovery::new(
+            &self.found,
+            applied,
+            self.options.incarnation,
+            self.options.segment_bytes,
+        )?;
+        let loaded = File::Checkpoint(applied.index.0);
+        let others = self.found.iter().map(|found| found.file).filter(|file| *file != loaded);
+        let superseded = others.filter(|file| matches!(file, File::Checkpoint(_))).collect();
+        let recent = Recent::default();
+        let replaying = Replaying { log, state, applied, published, superseded, recent };
+        self.replay(Box::new(replaying), None)
+    }
+
+    fn replay(
+        &mut self,
+        mut replaying: Box<Replaying>,
+        mut bytes: Option<Bytes>,
+    ) -> Result<RecoveryStep, RecoveryError> {
+        loop {
+            match replaying.log.next(bytes.take())? {
+                wal::Step::Read(read) => {
+                    self.stage = Stage::Replaying(replaying);
+                    return Ok(RecoveryStep::Read(read));
+                }
+                wal::Step::Committed(entries) => replaying.apply(entries)?,
+                wal::Step::Done(recovered) => return Ok(self.finish(*replaying, *recovered)),
+            }
+        }
+    }
+
+    /// A new member: its log begins with the members of the first configuration, the same on
+    /// every one of them, as in etcd.
+    fn bootstrap(&mut self) -> Result<RecoveryStep, RecoveryError> {
+        let Some(bootstrap) = &self.bootstrap else { return Err(RecoveryError::Empty) };
+        let identity = wal::Identity {
+            cluster: bootstrap.cluster,
+            member: bootstrap.member,
+            incarnation: self.options.incarnation,
+        };
+        let recovered = wal::Recovered {
+            wal: Wal::create(identity, self.options.segment_bytes),
+            hard_state: HardState::default(),
+            last: Position::default(),
+            commit_index: Index::default(),
+            uncommitted: Vec::new(),
+            dropped: None,
+        };
+        let state = State::new(self.options.slice_keys);
+        Ok(self.assemble(
+            recovered,
+            state,
+            Position::default(),
+            Recent::default(),
+            None,
+            Vec::new(),
+        ))
+    }
+
+    fn finish(&mut self, replaying: Replaying, recovered: wal::Recovered) -> RecoveryStep {
+        let Replaying { state, applied, published, superseded, recent, .. } = replaying;
+        self.assemble(recovered, state, applied, recent, published, superseded)
+    }
+
+    /// Puts the replica together. A log that holds nothing yet is given its first entries.
+    fn assemble(
+        &mut self,
+        recovered: wal::Recovered,
+        mut state: State,
+        mut applied: Position,
+        mut recent: Recent,
+        published: Option<Published>,
+        superseded: Vec<File>,
+    ) -> RecoveryStep {
+        let wal::Recovered { wal, mut hard_state, mut last, mut commit_index, .. } = recovered;
+        let identity = wal.identity();
+        state.found_cluster(identity.cluster);
+        let mut first = None;
+        if last == Position::default()
+            && let Some(bootstrap) = &self.bootstrap
+        {
+            let batch = first_batch(&bootstrap.members);
+            for entry in &batch.entries {
+                state.apply(entry).expect("this member encoded it");
+                recent.push(entry.clone());
+            }
+            last = Position { term: FIRST_TERM, index: batch.commit_index };
+            applied = last;
+            commit_index = batch.commit_index;
+            hard_state = batch.hard_state.unwrap_or_default();
+            first = Some(batch);
+        }
+        let base_index = recent.entries.front().map_or(last.index, |e| e.index.previous());
+        let restored = raft::Restored {
+            hard_state,
+            base: published.map(|published| published.at).unwrap_or_default(),
+            tail: recent.entries.into_iter().chain(recovered.uncommitted).collect(),
+            last,
+            commit_index,
+            configuration: state.configuration(),
+            applied_index: applied.index,
+        };
+        assert!(base_index <= restored.applied_index, "what is kept begins in what is applied");
+        let parts = Parts { identity, wal, restored, state, applied, published, superseded };
+        let replica = Replica::assemble(self.options.clone(), parts, first, self.now);
+        RecoveryStep::Ready(Box::new(replica))
+    }
+}
+
+impl Replaying {
+    fn apply(&mut self, entries: Vec<Entry>) -> Result<(), RecoveryError> {
+        for entry in entries {
+            self.state.apply(&entry).map_err(|_| RecoveryError::UnknownCommand(entry.index))?;
+            while self.state.has_work() {
+                self.state.work();
+            }
+            self.applied = Position { term: entry.term, index: entry.index };
+            self.recent.push(entry);
+        }
+        Ok(())
+    }
+}
+
+/// What recovery found, for [`Replica::assemble`].
+pub(super) struct Parts {
+    pub(super) identity: wal::Identity,
+    pub(super) wal: Wal,
+    pub(super) restored: raft::Restored,
+    pub(super) state: State,
+    pub(super) applied: Position,
+    pub(super) published: Option<Published>,
+    pub(super) superseded: Vec<File>,
+}
+
+/// The first entries of every member of a new cluster: its members, in the order of their ids,
+/// committed from the start. Equal on all of them, so it makes no difference who wrote them.
+fn first_batch(members: &[Member]) -> LogBatch {
+    let mut sorted: Vec<&Member> = members.iter().collect();
+    sorted.sort_by_key(|member| member.id);
+    let entry = |(position, member): (usize, &Member)| {
+        let counter = position as u64 + 1;
+        let identity = Identity { counter, ..Identity::default() };
+        let body = Body::Membership(Change::Add(member.clone()));
+        let command = Command { identity, stamp: WallTime(0), user: Bytes::new(), body };
+        Entry::new(FIRST_TERM, Index(counter), EntryKind::Configuration, command.encode())
+    };
+    let entries: Vec<Entry> = sorted.into_iter().enumerate().map(entry).collect();
+    let commit_index = Index(entries.len() as u64);
+    let hard_state = Some(HardState { term: FIRST_TERM, vote: None });
+    LogBatch { hard_state, reset: None, entries, commit_index }
 }

@@ -23,6 +23,7 @@ use bytes::{Bytes, BytesMut};
 use super::membership::{Change, Member};
 use crate::codec::{DecodeError, Reader, Write};
 use crate::identity::{Incarnation, MemberId};
+use crate::raft::EntryKind;
 use crate::time::WallTime;
 
 /// The layout that this build writes.
@@ -117,6 +118,15 @@ impl Command {
         let body = Body::read(&mut reader)?;
         reader.end()?;
         Ok(Self { identity, stamp, user, body })
+    }
+}
+
+/// The kind of entry that a command travels in.
+#[must_use]
+pub fn entry_kind(body: &Body) -> EntryKind {
+    match body {
+        Body::Membership(_) => EntryKind::Configuration,
+        _ => EntryKind::Command,
     }
 }
 

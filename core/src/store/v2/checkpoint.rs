@@ -234,7 +234,7 @@ fn node(items: &mut Reader) -> Result<(Key, Node), DecodeError> {
 fn put_event(event: &Event, out: &mut impl Write) {
     out.put_byte(action_number(event.action));
     out.put_varint(event.index);
-    out.put_i64(event.at.0);
+    put_time(event.at, out);
     out.put_flag(event.created);
     out.put_flag(event.refresh);
     put_view(&event.node, out);
@@ -248,7 +248,7 @@ fn event(items: &mut Reader) -> Result<Event, DecodeError> {
     let number = items.u8()?;
     let action = action(number).ok_or_else(|| items.error("no such v2 action"))?;
     let index = items.varint()?;
-    let at = WallTime(items.i64()?);
+    let at = time(items)?;
     let created = items.flag()?;
     let refresh = items.flag()?;
     let node = view(items)?;

@@ -115,11 +115,11 @@ impl Store {
         self.index
     }
 
-    /// Reads a node and its visible entries, as of `now`.
+    /// Reads a node and its visible entries.
     ///
     /// # Errors
     /// [`ErrorKind::KeyNotFound`], [`ErrorKind::NotDirectory`].
-    pub fn get(&mut self, get: &Get, now: WallTime) -> Result<Rc<Event>, Error> {
+    pub fn get(&mut self, get: &Get) -> Result<Rc<Event>, Error> {
         let top = match self.tree.walk(&get.path) {
             Walk::Root => {
                 let view = NodeView::bare(Path::root(), true, 0, 0);
@@ -138,7 +138,7 @@ impl Store {
             Some(id) => self.tree.list(view, id, get.recursive),
             None => view,
         };
-        Ok(Rc::new(Event::new(Action::Get, node, self.index, now)))
+        Ok(Rc::new(Event::new(Action::Get, node, self.index, None)))
     }
 
     /// Carries out a write that the leader stamped with this time.
@@ -232,7 +232,7 @@ impl Store {
         }
         let path = previous.as_ref().map_or_else(|| path.detached(), |node| node.path.clone());
         let view = NodeView::changed(path, value, time, index, index);
-        let mut event = Event::new(Action::Set, view, index, stamp);
+        let mut event = Event::new(Action::Set, view, index, Some(stamp));
         event.created = previous.is_none();
         event.previous = previous.map(Box::new);
         event.refresh = refresh;
@@ -256,7 +256,7 @@ impl Store {
         let value = value.map(copy);
         self.tree.create(path, place, value.clone(), time, index);
         let view = NodeView::changed(path.detached(), value, time, index, index);
-        let mut event = Event::new(Action::Create, view, index, stamp);
+        let mut event = Event::new(Action::Create, view, index, Some(stamp));
         event.created = true;
         Ok(self.commit(event))
     }
@@ -288,7 +288,7 @@ impl Store {
         self.tree.replace(path, parent, replacement);
         let created = previous.created_index;
         let view = NodeView::changed(previous.path.clone(), value, time, index, created);
-        let mut event = Event::new(Action::Update, view, index, stamp);
+        let mut event = Event::new(Action::Update, view, index, Some(stamp));
         event.previous = Some(Box::new(previous));
         event.refresh = refresh;
         Ok(self.commit(event))
@@ -314,7 +314,7 @@ impl Store {
         let created = previous.created_index;
         self.tree.replace(path, parent, file(&value, time, index, created));
         let view = NodeView::changed(previous.path.clone(), Some(value), time, index, created);
-        let mut event = Event::new(Action::CompareAndSwap, view, index, stamp);
+        let mut event = Event::new(Action::CompareAndSwap, view, index, Some(stamp));
         event.previous = Some(Box::new(previous));
         event.refresh = refresh;
         Ok(self.commit(event))
@@ -377,7 +377,7 @@ impl Store {
         let index = self.index + 1;
         let created = previous.created_index;
         let view = NodeView::bare(path.clone(), previous.directory, index, created);
-        let mut event = Event::new(action, view, index, stamp);
+        let mut event = Event::new(action, view, index, Some(stamp));
         event.previous = Some(Box::new(previous));
         let event = Rc::new(event);
         for watched in &below {

@@ -160,7 +160,7 @@ pub struct NodeView {
     /// When its time is up.
     pub expiration: Option<WallTime>,
     /// Visible children, where they are listed.
-    pub nodes: Vec<Self>,
+    pub nodes: Vec<NodeView>,
     /// The index that last changed it.
     pub modified_index: u64,
     /// The index that created it.
@@ -205,9 +205,9 @@ pub struct Event {
     pub previous: Option<Box<NodeView>>,
     /// The store's index just after it.
     pub index: u64,
-    /// When: the leader's stamp of a change, or the time given with a read. A TTL is printed as
-    /// what is left from here to the expiration.
-    pub at: WallTime,
+    /// When: the leader's stamp of a change; none for a read, which is of the time when it is
+    /// printed. A TTL is printed as what is left from here to the expiration.
+    pub at: Option<WallTime>,
     /// The node did not exist before a `set`: answered as 201.
     pub created: bool,
     /// Kept in the history and shown to the writer, but to no watcher.
@@ -215,7 +215,7 @@ pub struct Event {
 }
 
 impl Event {
-    pub(super) fn new(action: Action, node: NodeView, index: u64, at: WallTime) -> Self {
+    pub(super) fn new(action: Action, node: NodeView, index: u64, at: Option<WallTime>) -> Self {
         Self { action, node, previous: None, index, at, created: false, refresh: false }
     }
 }

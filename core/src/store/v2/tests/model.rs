@@ -274,8 +274,8 @@ proptest! {
         }
         while sliced.work(slice) {}
         prop_assert_eq!(
-            sliced.get(&get("/", true), NOON).map(|event| show(&event.node)),
-            whole.get(&get("/", true), NOON).map(|event| show(&event.node))
+            sliced.get(&get("/", true)).map(|event| show(&event.node)),
+            whole.get(&get("/", true)).map(|event| show(&event.node))
         );
     }
 
