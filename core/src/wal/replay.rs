@@ -212,10 +212,12 @@ impl Replay {
             return Err("the log begins behind what the newest checkpoint covers");
         }
         let void = self.last.index < self.checkpoint.index || !self.is_joined();
+        // A log that ends at its floor does not know that entry's term; the checkpoint does.
+        let at_checkpoint = self.last.index == self.checkpoint.index;
         let end = End {
             hard_state: self.hard_state,
             base: self.base,
-            last: self.last,
+            last: if at_checkpoint { self.checkpoint } else { self.last },
             commit_index: self.committed.max(self.checkpoint.index),
             uncommitted: self.held.into(),
             void,
@@ -223,6 +225,14 @@ impl Replay {
         if !void {
             return Ok(end);
         }
-        Ok(End { base: self.checkpoint, last: self.checkpoint, uncommitted: Vec::new(), ..end })
+        // The checkpoint may have become durable before the term that it was received in. Nobody
+        // was told of a vote in that term: votes are durable first.
+        let hard_state = if self.hard_state.term < self.checkpoint.term {
+            HardState { term: self.checkpoint.term, vote: None }
+        } else {
+            self.hard_state
+        };
+        let (base, last) = (self.checkpoint, self.checkpoint);
+        Ok(End { hard_state, base, last, uncommitted: Vec::new(), ..end })
     }
 }

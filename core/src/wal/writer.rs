@@ -47,6 +47,8 @@ pub(super) struct Newest {
     pub(super) checksum: u32,
     /// The newest record that is known to be durable.
     pub(super) durable: u64,
+    /// The newest record that made older entries void. Until it is durable, they count.
+    pub(super) voiding: u64,
     pub(super) hard_state: HardState,
     pub(super) base: Position,
     pub(super) last_index: Index,
@@ -137,6 +139,7 @@ impl Wal {
             newest.base = base;
             newest.last_index = base.index;
             newest.reset = true;
+            newest.voiding = newest.sequence + 1;
             self.places.clear(base.index);
             self.segments.clear();
         }
@@ -168,6 +171,9 @@ impl Wal {
         newest.checksum = record::encode(out, header, entries);
         newest.reset = false;
         if let Some((first, last)) = indexes {
+            if first <= newest.last_index {
+                newest.voiding = newest.sequence;
+            }
             newest.last_index = last;
             self.segments.note(first, last);
         }
@@ -253,6 +259,9 @@ impl Wal {
     /// first.
     pub fn cut(&mut self, keep_from: Index) -> Vec<DiskOp> {
         let mut operations = Vec::new();
+        if self.newest.voiding > self.newest.durable {
+            return operations;
+        }
         while let Some(segment) = self.segments.cut_one(keep_from, self.newest.durable) {
             self.places.forget(segment);
             operations.push(DiskOp::Remove(File::Segment(segment)));

@@ -1,0 +1,7 @@
+//! The log against a disk that may lose whatever was not synced.
+
+mod crash;
+mod model;
+mod places;
+mod rules;
+mod space;
