@@ -9,6 +9,8 @@
 //! without data), recovery, [`reactor`]. Deliberately absent: any decision about protocol or
 //! consensus.
 
+pub mod bootstrap;
+pub mod client;
 pub mod clock;
 pub mod flags;
 pub mod logging;
