@@ -52,7 +52,8 @@ pub enum Input<'a> {
     Received(ConnectionId, &'a [u8]),
     /// The other side will send no more, but may still read.
     HalfClosed(ConnectionId),
-    /// The connection is gone, or could not be opened. Not sent after [`Action::Close`].
+    /// The connection is gone, or could not be opened. After [`Action::Close`] only if it broke
+    /// before its output was written.
     Closed(ConnectionId),
     /// See the replica's door.
     Durable(Lane, Ticket),
