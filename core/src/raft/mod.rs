@@ -520,6 +520,12 @@ impl Raft {
         self.state.term()
     }
 
+    /// Term and vote, durable or not.
+    #[must_use]
+    pub fn hard_state(&self) -> HardState {
+        self.state.hard_state
+    }
+
     /// Who leads, if known.
     #[must_use]
     pub fn leader(&self) -> Option<MemberId> {

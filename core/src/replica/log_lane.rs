@@ -29,9 +29,7 @@ pub(super) struct LogLane {
     flight: VecDeque<(Ticket, u64)>,
     appends: u64,
     quiet_since: Option<Instant>,
-    is_full: bool,
-    /// When a full disk is tried again.
-    retry_at: Option<Instant>,
+    full_until: Option<Instant>,
 }
 
 impl LogLane {
@@ -43,8 +41,7 @@ impl LogLane {
             flight: VecDeque::new(),
             appends: 0,
             quiet_since: None,
-            is_full: false,
-            retry_at: None,
+            full_until: None,
         }
     }
 
@@ -112,17 +109,16 @@ impl LogLane {
     /// Bulk operations that prepare the space which is wanted next, if the disk was not full
     /// just now.
     pub(super) fn prepare(&mut self, now: Instant) -> Vec<DiskOp> {
-        if self.retry_at.is_some_and(|at| now < at) {
+        if self.full_until.is_some_and(|until| now < until) {
             return Vec::new();
         }
-        self.retry_at = None;
         let wanted = self.held.front().map_or(0, |(_, batch)| self.wal.space_of(batch));
         self.wal.prepare(wanted.max(limits::ZEROS_AHEAD_BYTES))
     }
 
     /// Prepared space is durable.
     pub(super) fn prepared(&mut self, effects: &mut Effects) {
-        self.is_full = false;
+        self.full_until = None;
         self.wal.prepared();
         self.write_held(effects);
     }
@@ -130,18 +126,17 @@ impl LogLane {
     /// The disk was full; writes are refused until it is not.
     pub(super) fn prepare_failed(&mut self, now: Instant) {
         self.wal.prepare_failed();
-        self.is_full = true;
-        self.retry_at = Some(now + FULL_RETRY);
+        self.full_until = Some(now + FULL_RETRY);
     }
 
     /// Whether the disk has no space for what is asked of the log.
     pub(super) fn is_full(&self) -> bool {
-        self.is_full
+        self.full_until.is_some()
     }
 
     /// When something is to be done that no disk answer announces.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let gap = self.quiet_since.map(|since| since + QUIET);
-        [gap, self.retry_at].into_iter().flatten().min()
+        [gap, self.full_until].into_iter().flatten().min()
     }
 }

@@ -26,7 +26,7 @@ mod assembly;
 mod content;
 mod decision;
 mod evaluation;
-pub(super) mod hash;
+mod hash;
 mod history;
 mod key_index;
 mod reading;
