@@ -1,0 +1,268 @@
+//! The committed log replayed through the models: every answer must be the one that its place in
+//! the order gives.
+//!
+//! The ledger of applied entries is the witness. Each answer names the newest change that it shows
+//! (a v3 revision, a v2 index). A change that was acknowledged must be the very command that made
+//! that revision or index, no command may serve two operations, and whatever changed nothing must
+//! be what the model answers in that state. Real time is checked on the same positions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use quorra_core::raft::{Entry, EntryKind, Index};
+use quorra_core::replica::{Request, Response};
+use quorra_core::store::command::{Body, Command};
+use quorra_core::store::membership::Member;
+use quorra_core::store::{v2, v3};
+use quorra_core::time::WallTime;
+
+use super::real_time::{self, Placed};
+use super::{Verdict, Violation, require};
+use crate::history::{History, Operation, Outcome, is_definite};
+use crate::model;
+
+/// Both stores and the membership, as the log makes them.
+struct State {
+    v3: model::v3::Model,
+    v2: model::v2::Model,
+    members: model::members::Model,
+    clock: WallTime,
+}
+
+/// What one command did, for the operation that asked for it.
+#[derive(Debug)]
+enum Made {
+    V3(v3::Write, v3::Answer),
+    V2(v2::Write, Box<v2::Event>),
+}
+
+impl State {
+    fn new(bootstrap: &[Member]) -> Self {
+        let mut v2 = model::v2::Model::default();
+        bootstrap.iter().for_each(|_| v2.touch());
+        let members = model::members::Model::new(bootstrap);
+        Self { v3: model::v3::Model::default(), v2, members, clock: WallTime::default() }
+    }
+
+    /// Applies a command; what changed one of the stores in a way that clients see is returned.
+    fn apply(&mut self, command: &Command) -> Option<Made> {
+        self.clock = self.clock.max(command.stamp);
+        match &command.body {
+            Body::V3(write) => {
+                let before = self.v3.revision();
+                let answer = self.v3.apply(write).ok()?;
+                (self.v3.revision() > before).then(|| Made::V3(write.clone(), answer))
+            }
+            Body::V2(write) => {
+                let event = self.v2.apply(write, self.clock).ok()?;
+                Some(Made::V2(write.clone(), Box::new(event)))
+            }
+            Body::V2Sync => {
+                self.v2.expire(self.clock);
+                None
+            }
+            Body::Publish { member, .. } => {
+                if self.members.contains(*member) {
+                    self.v2.touch();
+                }
+                None
+            }
+            Body::ClusterVersion(_) => {
+                self.v2.touch();
+                None
+            }
+            Body::Membership(change) => {
+                if self.members.apply(change) {
+                    self.v2.touch();
+                }
+                None
+            }
+        }
+    }
+}
+
+/// Answers by the revision or index that they show.
+#[derive(Default)]
+struct Claims<'a> {
+    v3: BTreeMap<i64, Vec<(&'a Operation, &'a v3::Answer)>>,
+    v2: BTreeMap<u64, Vec<(&'a Operation, Result<&'a v2::Event, &'a v2::Error>)>>,
+    placed_v3: Vec<Placed>,
+    placed_v2: Vec<Placed>,
+}
+
+fn revision_of(answer: &v3::Answer) -> i64 {
+    match answer {
+        v3::Answer::Range(range) => range.revision,
+        v3::Answer::Put { revision, .. }
+        | v3::Answer::DeleteRange { revision, .. }
+        | v3::Answer::Txn { revision, .. } => *revision,
+    }
+}
+
+impl<'a> Claims<'a> {
+    fn of(history: &'a History) -> Result<Self, Violation> {
+        let mut claims = Self::default();
+        for operation in history.operations() {
+            let Outcome::Answered(_, response) = &operation.outcome else { continue };
+            match &**response {
+                Response::V3(Ok(answer)) => {
+                    claims.v3.entry(revision_of(answer)).or_default().push((operation, answer));
+                }
+                Response::V3(Err(error)) => {
+                    return Err(Violation(format!("{:?} fails: {error:?}", operation.request)));
+                }
+                Response::V2(Ok(event)) => {
+                    let claim = (operation, Ok(&**event));
+                    claims.v2.entry(event.index).or_default().push(claim);
+                }
+                Response::V2(Err(error)) => {
+                    claims.v2.entry(error.index).or_default().push((operation, Err(error)));
+                }
+                _ => {}
+            }
+        }
+        Ok(claims)
+    }
+
+    /// Judges what was shown at the state's revision, which `made` has just brought about.
+    fn judge_v3(&mut self, state: &mut State, made: Option<&Made>) -> Verdict {
+        let revision = state.v3.revision();
+        let mut unclaimed = made;
+        for (operation, answer) in self.v3.remove(&revision).unwrap_or_default() {
+            let own = match (unclaimed, &operation.request) {
+                (Some(Made::V3(write, made)), Request::V3Write(asked)) => {
+                    write == asked && made == answer
+                }
+                _ => false,
+            };
+            if own {
+                unclaimed = None;
+            } else {
+                let expected = match &operation.request {
+                    Request::V3Range { range, .. } => state.v3.range(range),
+                    Request::V3ReadTxn { txn, .. } => state.v3.read_txn(txn),
+                    Request::V3Write(write) => state.v3.apply(write),
+                    _ => continue,
+                };
+                require(expected.as_ref() == Ok(answer), || {
+                    let asked = &operation.request;
+                    format!("{asked:?} is answered {answer:?}, the model says {expected:?}")
+                })?;
+            }
+            self.placed_v3.push(place(operation, u64::try_from(revision).unwrap_or(0), own));
+        }
+        Ok(())
+    }
+
+    /// The same for the v2 store.
+    fn judge_v2(&mut self, state: &mut State, made: Option<&Made>) -> Verdict {
+        let index = state.v2.index();
+        let mut unclaimed = made;
+        for (operation, answer) in self.v2.remove(&index).unwrap_or_default() {
+            let own = match (unclaimed, &operation.request) {
+                (Some(Made::V2(write, made)), Request::V2Write(asked)) => {
+                    write == asked && Ok(&**made) == answer
+                }
+                _ => false,
+            };
+            if own {
+                unclaimed = None;
+            } else {
+                let expected = match &operation.request {
+                    Request::V2Get { get, .. } => state.v2.get(get),
+                    Request::V2Write(write) => state.v2.apply(write, state.clock),
+                    _ => continue,
+                };
+                let answer = match answer {
+                    Ok(event) => Ok(v2::Event { at: None, ..event.clone() }),
+                    Err(error) => Err(error.clone()),
+                };
+                require(expected == answer, || {
+                    let asked = &operation.request;
+                    format!("{asked:?} is answered {answer:?}, the model says {expected:?}")
+                })?;
+            }
+            self.placed_v2.push(place(operation, index, own));
+        }
+        Ok(())
+    }
+}
+
+fn place(operation: &Operation, position: u64, changes: bool) -> Placed {
+    let (started, ended) = (operation.started, operation.ended);
+    Placed { started, ended, position, changes, fresh: is_fresh(&operation.request) }
+}
+
+/// Whether a request promises to show everything that ended before it began.
+fn is_fresh(request: &Request) -> bool {
+    match request {
+        Request::V3Range { serializable, .. } | Request::V3ReadTxn { serializable, .. } => {
+            !serializable
+        }
+        Request::V2Get { quorum, .. } => *quorum,
+        _ => true,
+    }
+}
+
+/// Judges a history against the log that the cluster committed.
+///
+/// # Errors
+/// When an answer is not what the log makes it, or nothing that was ever committed.
+pub fn check(ledger: &[&Entry], bootstrap: &[Member], history: &History) -> Verdict {
+    let mut state = State::new(bootstrap);
+    let mut claims = Claims::of(history)?;
+    let refused = refused_writes(history);
+    let mut identities = BTreeSet::new();
+    claims.judge_v3(&mut state, None)?;
+    claims.judge_v2(&mut state, None)?;
+    for entry in ledger {
+        let Some(command) = decode(entry)? else { continue };
+        let Command { identity, .. } = command;
+        require(identities.insert(identity), || {
+            format!("the command at index {} was applied before: {identity:?}", entry.index)
+        })?;
+        if let Body::V3(write) = &command.body {
+            require(!refused.contains(&write), || {
+                format!("a refused write is committed at index {}", entry.index)
+            })?;
+        }
+        let (revision, index) = (state.v3.revision(), state.v2.index());
+        let made = state.apply(&command);
+        if state.v3.revision() > revision {
+            claims.judge_v3(&mut state, made.as_ref())?;
+        }
+        if state.v2.index() > index {
+            claims.judge_v2(&mut state, made.as_ref())?;
+        }
+    }
+    let at = (state.v3.revision(), state.v2.index());
+    require(claims.v3.is_empty() && claims.v2.is_empty(), || {
+        let (v3, v2) = (claims.v3.last_key_value(), claims.v2.last_key_value());
+        format!("answers show what the log does not hold, beyond {at:?}: {v3:?} {v2:?}")
+    })?;
+    real_time::check(&claims.placed_v3)?;
+    real_time::check(&claims.placed_v2)
+}
+
+/// The v3 writes that members said would never happen; their values are unique.
+fn refused_writes(history: &History) -> Vec<&v3::Write> {
+    let operations = history.operations().iter();
+    operations
+        .filter_map(|operation| match (&operation.outcome, &operation.request) {
+            (Outcome::Refused(failure), Request::V3Write(write @ v3::Write::Put(_)))
+                if is_definite(*failure) =>
+            {
+                Some(write)
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+fn decode(entry: &Entry) -> Result<Option<Command>, Violation> {
+    if entry.kind == EntryKind::Empty {
+        return Ok(None);
+    }
+    let Index(index) = entry.index;
+    let command = Command::decode(entry.payload.clone());
+    command.map(Some).map_err(|error| Violation(format!("the entry at {index}: {error}")))
+}

@@ -1,0 +1,170 @@
+//! Faults strike: each kind at its own mean rate, until the trouble is over.
+
+use std::time::Duration;
+
+use quorra_core::identity::MemberId;
+use quorra_core::replica::Request;
+use quorra_core::store::membership::{Change, Member as Identity};
+
+use super::member::Standing;
+use super::queue::Event;
+use super::step::Step;
+use super::{CoreWorld, Waiting};
+use crate::chance::nanos;
+use crate::check::Verdict;
+use crate::disk::Crash;
+use crate::faults::Fault;
+use crate::network::PARTITIONS;
+
+const SHORT: Duration = Duration::from_millis(5);
+const LONG: Duration = Duration::from_secs(3);
+
+impl CoreWorld {
+    pub(super) fn plan_faults(&mut self) {
+        for fault in self.swarm.faults.keys().copied().collect::<Vec<Fault>>() {
+            self.plan(fault);
+        }
+    }
+
+    fn plan(&mut self, fault: Fault) {
+        if let Some(mean) = self.swarm.faults.get(&fault) {
+            let wait = self.chance.between(0, 2 * nanos(*mean));
+            self.queue.push(self.now + wait, Event::Strike(fault));
+        }
+    }
+
+    fn for_a_while(&mut self) -> u64 {
+        self.now + nanos(self.chance.time(SHORT, LONG))
+    }
+
+    pub(super) fn on_strike(&mut self, fault: Fault) -> Verdict {
+        if !self.troubled {
+            return Ok(());
+        }
+        self.plan(fault);
+        let running = self.running();
+        if running.is_empty() {
+            return Ok(());
+        }
+        let victim = self.chance.pick(&running);
+        self.trace.record(self.now, &Step::Struck(fault));
+        match fault {
+            Fault::Partition => self.part(),
+            Fault::SlowLink => {
+                let to = self.chance.index(self.members.len());
+                let extra = self.chance.time(SHORT, LONG);
+                self.network.slow_down(victim, to, extra);
+                let end = self.for_a_while();
+                self.queue.push(end, Event::Heal);
+            }
+            Fault::Reset => self.reset(victim),
+            Fault::Kill => {
+                let effects = self.chance.index(12);
+                if let Some(process) = &mut self.members[victim].process {
+                    process.dies_after = Some(effects);
+                }
+            }
+            Fault::PowerCut => self.cut_power(&running, victim),
+            Fault::Pause => {
+                let end = self.for_a_while();
+                if let Some(process) = &mut self.members[victim].process {
+                    process.paused = end;
+                }
+                self.wake(victim, end);
+            }
+            Fault::ClockJump => {
+                let jump = self.chance.between(0, 20_000_000_000);
+                let jump = i64::try_from(jump).expect("a jump is short") - 10_000_000_000;
+                self.members[victim].clock.wall_offset += jump;
+            }
+            Fault::SlowDisk | Fault::FullDisk | Fault::FailedSync => self.harm_disk(fault, victim),
+            Fault::Membership => self.change_membership(victim),
+            Fault::Transfer => {
+                let leader = self.leader().unwrap_or(victim);
+                let target = self.members[self.chance.index(self.members.len())].id();
+                self.ask(leader, Request::TransferLeadership(target), Waiting::Nemesis);
+            }
+        }
+        Ok(())
+    }
+
+    fn part(&mut self) {
+        let partition = self.chance.pick(&PARTITIONS);
+        self.network.part(partition, self.members.len());
+        self.trace.record(self.now, &Step::Parted(partition));
+        let end = self.for_a_while();
+        self.queue.push(end, Event::Heal);
+    }
+
+    fn reset(&mut self, victim: usize) {
+        for other in 0..self.members.len() {
+            if other != victim && self.network.is_connected(victim, other) {
+                self.connect(victim, other, false);
+            }
+        }
+    }
+
+    fn cut_power(&mut self, running: &[usize], victim: usize) {
+        let everywhere = self.chance.per_mille(300);
+        for seat in running.iter().copied().filter(|seat| everywhere || *seat == victim) {
+            self.crash(seat, Crash::Power);
+            let back = self.for_a_while();
+            self.queue.push(back, Event::Start(seat));
+        }
+    }
+
+    fn harm_disk(&mut self, fault: Fault, victim: usize) {
+        let end = self.for_a_while();
+        let latency = (SHORT, self.chance.time(SHORT, LONG));
+        let condition = &mut self.members[victim].disk.condition;
+        match fault {
+            Fault::SlowDisk => condition.latency = latency,
+            Fault::FullDisk => condition.full = true,
+            _ => condition.failing = true,
+        }
+        self.queue.push(end, Event::DiskWell(victim));
+    }
+
+    /// Asks some member for one change: add a spare, promote, or remove.
+    fn change_membership(&mut self, victim: usize) {
+        let Some(replica) = self.members[victim].replica() else { return };
+        let membership = replica.membership();
+        let members: Vec<MemberId> = membership.members.keys().copied().collect();
+        let learners: Vec<MemberId> =
+            membership.members.values().filter(|m| m.is_learner).map(|m| m.id).collect();
+        let spares: Vec<Identity> = self
+            .members
+            .iter()
+            .filter(|member| member.standing == Standing::Spare)
+            .map(|member| member.identity.clone())
+            .collect();
+        let draw = self.chance.between(0, 9);
+        let change = match draw {
+            0..5 if !spares.is_empty() => {
+                let spare = spares[self.chance.index(spares.len())].clone();
+                Change::Add(Identity { is_learner: self.chance.per_mille(600), ..spare })
+            }
+            5..8 if !learners.is_empty() => Change::Promote(self.chance.pick(&learners)),
+            8.. if members.len() > 2 => Change::Remove(self.chance.pick(&members)),
+            _ => return,
+        };
+        let asked = self.leader().filter(|_| draw % 2 == 0).unwrap_or(victim);
+        self.ask(asked, Request::ChangeMembership(change), Waiting::Nemesis);
+    }
+
+    /// An operator starts members once some member shows that they were added.
+    pub(super) fn start_added(&mut self) {
+        for seat in self.swarm.voters..self.members.len() {
+            let id = self.members[seat].id();
+            let added = self.members[seat].standing == Standing::Spare
+                && self.running().iter().any(|other| {
+                    let replica = self.members[*other].replica();
+                    replica.is_some_and(|replica| replica.membership().members.contains_key(&id))
+                });
+            if added {
+                self.members[seat].standing = Standing::Member;
+                self.queue.push(self.now + 1, Event::Start(seat));
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The membership, as far as it decides whether a change takes effect.
+
+use std::collections::BTreeSet;
+
+use quorra_core::identity::MemberId;
+use quorra_core::store::membership::{Change, Member};
+
+/// Who is a member, who was, and who only learns.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    members: BTreeSet<MemberId>,
+    learners: BTreeSet<MemberId>,
+    urls: Vec<(MemberId, Vec<String>)>,
+    removed: BTreeSet<MemberId>,
+}
+
+impl Model {
+    /// The first configuration.
+    #[must_use]
+    pub fn new(members: &[Member]) -> Self {
+        let mut model = Self::default();
+        members.iter().for_each(|member| model.add(member));
+        model
+    }
+
+    fn add(&mut self, member: &Member) {
+        self.members.insert(member.id);
+        self.urls.push((member.id, member.peer_urls.clone()));
+        if member.is_learner {
+            self.learners.insert(member.id);
+        }
+    }
+
+    /// Whether this is a member.
+    #[must_use]
+    pub fn contains(&self, member: MemberId) -> bool {
+        self.members.contains(&member)
+    }
+
+    fn is_taken(&self, urls: &[String], by_other_than: MemberId) -> bool {
+        self.urls.iter().any(|(member, taken)| {
+            *member != by_other_than && taken.iter().any(|url| urls.contains(url))
+        })
+    }
+
+    /// Carries out a change. False if it is refused.
+    pub fn apply(&mut self, change: &Change) -> bool {
+        match change {
+            Change::Add(member) => {
+                let used = self.contains(member.id) || self.removed.contains(&member.id);
+                let refused = used || self.is_taken(&member.peer_urls, member.id);
+                if !refused {
+                    self.add(member);
+                }
+                !refused
+            }
+            Change::Remove(member) => {
+                self.learners.remove(member);
+                self.urls.retain(|(id, _)| id != member);
+                self.members.remove(member) && self.removed.insert(*member)
+            }
+            Change::Update(member, urls) => {
+                let allowed = self.contains(*member) && !self.is_taken(urls, *member);
+                if allowed {
+                    self.urls.retain(|(id, _)| id != member);
+                    self.urls.push((*member, urls.clone()));
+                }
+                allowed
+            }
+            Change::Promote(member) => self.learners.remove(member),
+        }
+    }
+}

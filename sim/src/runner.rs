@@ -1,0 +1,107 @@
+//! Many seeds in one process: each on a fresh thread, so that nothing of one reaches another.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use crate::check::{Verdict, Violation};
+use crate::core_world::CoreWorld;
+use crate::options::{Options, World};
+
+/// What came of a seed.
+#[derive(Debug)]
+pub struct Report {
+    /// Which.
+    pub seed: u64,
+    /// The rule that broke, if one did. A panic counts as one.
+    pub verdict: Verdict,
+    /// Sums up every step; equal for equal runs.
+    pub hash: u64,
+    /// How many steps were recorded.
+    pub steps: u64,
+    /// The steps, where they were to be told.
+    pub lines: Vec<String>,
+}
+
+/// Runs all seeds on as many threads as the machine has processors. `each` hears the reports in
+/// the order of the seeds.
+pub fn run(options: &Options, mut each: impl FnMut(Report)) {
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicU64::new(options.seeds.start);
+    let (sender, receiver) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            let (sender, next) = (sender.clone(), &next);
+            scope.spawn(move || {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= options.seeds.end || sender.send(run_seed(seed, options)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let mut early = std::collections::BTreeMap::new();
+        let mut expected = options.seeds.start;
+        for report in receiver {
+            early.insert(report.seed, report);
+            while let Some(report) = early.remove(&expected) {
+                expected += 1;
+                each(report);
+            }
+        }
+    });
+}
+
+/// Runs one seed, or the same one twice, on fresh threads.
+#[must_use]
+pub fn run_seed(seed: u64, options: &Options) -> Report {
+    let once = || {
+        let options = options.clone();
+        let run = thread::spawn(move || live(seed, &options));
+        run.join().unwrap_or_else(|panic| failed(seed, &*panic))
+    };
+    let mut report = once();
+    if options.twice && report.verdict.is_ok() && once().hash != report.hash {
+        report.verdict = Err(Violation("two runs of the seed differ".into()));
+    }
+    report
+}
+
+fn failed(seed: u64, panic: &(dyn Any + Send)) -> Report {
+    let verdict = Err(Violation(told(panic)));
+    Report { seed, verdict, hash: 0, steps: 0, lines: Vec::new() }
+}
+
+/// What a panic says, without the place: that is on standard error.
+fn told(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("panic: {}", text.unwrap_or("without a message"))
+}
+
+fn live(seed: u64, options: &Options) -> Report {
+    match options.world {
+        World::Core => live_core(seed, options),
+        World::Host => live_host(seed, options),
+    }
+}
+
+fn live_core(seed: u64, options: &Options) -> Report {
+    let mut world = CoreWorld::new(seed, options.plant, options.trace);
+    let swarm = options.trace.then(|| format!("{:?}", world.swarm()));
+    let verdict = catch_unwind(AssertUnwindSafe(|| world.run()));
+    let verdict = verdict.unwrap_or_else(|panic| Err(Violation(told(&*panic))));
+    let (hash, steps) = (world.trace.hash(), world.trace.steps());
+    let mut lines: Vec<String> = swarm.into_iter().collect();
+    lines.extend(world.trace.into_lines());
+    Report { seed, verdict, hash, steps, lines }
+}
+
+fn live_host(seed: u64, _options: &Options) -> Report {
+    let verdict = Err(Violation("the host world is not built yet".into()));
+    Report { seed, verdict, hash: 0, steps: 0, lines: Vec::new() }
+}
