@@ -10,6 +10,8 @@
 //! consensus.
 
 pub mod clock;
+pub mod data_dir;
+pub mod disk;
 pub mod flags;
 pub mod logging;
 pub mod urls;
