@@ -10,7 +10,9 @@
 //! as far as anyone can observe.
 
 pub mod api;
+pub mod grpc;
 pub mod host;
 pub mod http;
 pub mod http1;
+pub mod http2;
 pub mod peer;

@@ -29,7 +29,9 @@ pub(super) struct LogLane {
     flight: VecDeque<(Ticket, u64)>,
     appends: u64,
     quiet_since: Option<Instant>,
-    full_until: Option<Instant>,
+    is_full: bool,
+    /// When a full disk is tried again.
+    retry_at: Option<Instant>,
 }
 
 impl LogLane {
@@ -41,7 +43,8 @@ impl LogLane {
             flight: VecDeque::new(),
             appends: 0,
             quiet_since: None,
-            full_until: None,
+            is_full: false,
+            retry_at: None,
         }
     }
 
@@ -109,16 +112,17 @@ impl LogLane {
     /// Bulk operations that prepare the space which is wanted next, if the disk was not full
     /// just now.
     pub(super) fn prepare(&mut self, now: Instant) -> Vec<DiskOp> {
-        if self.full_until.is_some_and(|until| now < until) {
+        if self.retry_at.is_some_and(|at| now < at) {
             return Vec::new();
         }
+        self.retry_at = None;
         let wanted = self.held.front().map_or(0, |(_, batch)| self.wal.space_of(batch));
         self.wal.prepare(wanted.max(limits::ZEROS_AHEAD_BYTES))
     }
 
     /// Prepared space is durable.
     pub(super) fn prepared(&mut self, effects: &mut Effects) {
-        self.full_until = None;
+        self.is_full = false;
         self.wal.prepared();
         self.write_held(effects);
     }
@@ -126,17 +130,18 @@ impl LogLane {
     /// The disk was full; writes are refused until it is not.
     pub(super) fn prepare_failed(&mut self, now: Instant) {
         self.wal.prepare_failed();
-        self.full_until = Some(now + FULL_RETRY);
+        self.is_full = true;
+        self.retry_at = Some(now + FULL_RETRY);
     }
 
     /// Whether the disk has no space for what is asked of the log.
     pub(super) fn is_full(&self) -> bool {
-        self.full_until.is_some()
+        self.is_full
     }
 
     /// When something is to be done that no disk answer announces.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let gap = self.quiet_since.map(|since| since + QUIET);
-        [gap, self.full_until].into_iter().flatten().min()
+        [gap, self.retry_at].into_iter().flatten().min()
     }
 }

@@ -115,10 +115,9 @@ impl Machine {
         &mut self,
         id: RequestId,
         request: &Request,
-        wall: crate::time::WallTime,
     ) -> Option<Result<Response, Failure>> {
         let outcome = match request {
-            Request::V2Get { get, .. } => self.state.v2_get(get, wall),
+            Request::V2Get { get, .. } => self.state.v2_get(get),
             Request::V3Range { range, .. } => self.state.range(range),
             Request::V3ReadTxn { txn, .. } => self.state.read_txn(txn),
             other => unreachable!("{other:?} is not a read of a store"),

@@ -439,7 +439,7 @@ impl Replica {
                 Ok(Response::Members(members.cloned().collect()))
             }
             Request::Barrier => Ok(Response::Done),
-            store_read => match self.machine.read(id, &store_read, self.now.wall) {
+            store_read => match self.machine.read(id, &store_read) {
                 Some(outcome) => outcome,
                 None => return,
             },
@@ -776,10 +776,10 @@ impl Replica {
         self.peers.acknowledged_by(peer)
     }
 
-    /// The applied index and the hash of the state there.
+    /// The applied index and the hash of the state there; none while long work is unfinished.
     #[must_use]
-    pub fn state_hash(&self) -> (Index, u64) {
-        (self.machine.applied().index, self.machine.state().hash())
+    pub fn state_hash(&self) -> Option<(Index, u64)> {
+        Some((self.machine.applied().index, self.machine.state().hash()?))
     }
 
     /// Panics if an invariant is broken; for the simulator and the fuzzer.

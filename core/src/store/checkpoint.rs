@@ -10,6 +10,11 @@ use crate::raft::Position;
 pub struct Writer {}
 
 impl Writer {
+    /// Begins with the state as it is, which is that after the entry at `at`.
+    pub(super) fn begin(_state: &mut State, _at: Position) -> Self {
+        todo!()
+    }
+
     /// The next bytes (none visible yet gives an empty block); `None` when it is complete.
     pub fn next_chunk(&mut self, _state: &mut State) -> Option<Bytes> {
         todo!()

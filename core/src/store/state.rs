@@ -1,12 +1,17 @@
 //! Everything that commands have made, and the one place where they are applied.
 
 use alloc::rc::Rc;
+use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::checkpoint::Writer;
+use super::command::{Body, Command, Identity};
+use super::membership::{Change, Member, Membership, Refusal};
+use super::{v2, v3};
 use crate::codec::DecodeError;
-use crate::raft::{Configuration, Entry};
-use crate::store::membership::{Member, Membership, Refusal};
-use crate::store::{v2, v3};
+use crate::identity::{ClusterId, MemberId};
+use crate::raft::{Configuration, Entry, EntryKind, Position};
+use crate::time::WallTime;
 
 /// Names a command or read that is worked off in slices. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,7 +36,7 @@ pub enum Outcome {
 #[derive(Clone, Debug)]
 pub struct Applied {
     /// Whose command it was; none for an empty entry.
-    pub identity: Option<super::command::Identity>,
+    pub identity: Option<Identity>,
     /// See there.
     pub outcome: Outcome,
     /// The configuration after it, for a configuration entry.
@@ -39,123 +44,251 @@ pub struct Applied {
 }
 
 /// The replicated state of a member.
-pub struct State {}
+///
+/// # Invariants
+/// - It is a function of the applied entries: not of reads, slices, or checkpoints taken.
+/// - `stamp` never goes back, though a new leader's clock may.
+#[derive(Debug)]
+pub struct State {
+    v2: v2::Store,
+    v3: v3::Store,
+    membership: Membership,
+    cluster_version: Option<String>,
+    stamp: WallTime,
+    /// v2 nodes whose time is up until then are being removed.
+    expiring: Option<WallTime>,
+    next_work: u64,
+    slice_keys: usize,
+}
+
+/// The parts of a state that a checkpoint holds beside the stores.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Particulars {
+    pub(super) membership: Membership,
+    pub(super) cluster_version: Option<String>,
+    pub(super) stamp: WallTime,
+}
 
 impl State {
     /// Before the first command. A slice of long work visits `slice_keys` keys.
     #[must_use]
-    pub fn new(_slice_keys: usize) -> Self {
-        todo!()
+    pub fn new(slice_keys: usize) -> Self {
+        let stores = (v2::Store::new(), v3::Store::new(slice_keys));
+        Self::restored(stores, Particulars::default(), slice_keys)
+    }
+
+    /// What a checkpoint holds.
+    pub(super) fn restored(
+        (v2, v3): (v2::Store, v3::Store),
+        particulars: Particulars,
+        slice_keys: usize,
+    ) -> Self {
+        let Particulars { membership, cluster_version, stamp } = particulars;
+        let (expiring, next_work) = (None, 0);
+        Self { v2, v3, membership, cluster_version, stamp, expiring, next_work, slice_keys }
+    }
+
+    pub(super) fn particulars(&self) -> Particulars {
+        Particulars {
+            membership: self.membership.clone(),
+            cluster_version: self.cluster_version.clone(),
+            stamp: self.stamp,
+        }
     }
 
     /// Tells which cluster this is the state of, for a state that begins without a checkpoint.
-    pub fn found_cluster(&mut self, _cluster: crate::identity::ClusterId) {
-        todo!()
-    }
-
-    /// Whether a write must be finished by [`Self::work`] before the next entry is applied.
-    #[must_use]
-    pub fn is_blocked(&self) -> bool {
-        todo!()
-    }
-
-    /// Who votes and who learns, by the membership.
-    #[must_use]
-    pub fn configuration(&self) -> Configuration {
-        todo!()
-    }
-
-    /// Begins a checkpoint of the state as it is, which is that after the entry at `at`; none
-    /// while something blocks it.
-    pub fn begin_checkpoint(
-        &mut self,
-        _at: crate::raft::Position,
-    ) -> Option<super::checkpoint::Writer> {
-        todo!()
+    pub fn found_cluster(&mut self, cluster: ClusterId) {
+        let known = self.membership.cluster;
+        assert!(
+            known == ClusterId::default() || known == cluster,
+            "a state belongs to one cluster"
+        );
+        self.membership.cluster = cluster;
     }
 
     /// Applies a committed entry.
     ///
     /// # Errors
     /// When this build does not understand the command: the member must stop.
-    pub fn apply(&mut self, _entry: &Entry) -> Result<Applied, DecodeError> {
-        todo!()
+    pub fn apply(&mut self, entry: &Entry) -> Result<Applied, DecodeError> {
+        assert!(!self.is_blocked(), "entries are applied one after another");
+        if entry.kind == EntryKind::Empty {
+            return Ok(Applied { identity: None, outcome: Outcome::Done, configuration: None });
+        }
+        let command = Command::decode(entry.payload.clone())?;
+        self.stamp = self.stamp.max(command.stamp);
+        let outcome = self.carry_out(command.body);
+        let is_configuration = entry.kind == EntryKind::Configuration;
+        let configuration = is_configuration.then(|| self.membership.configuration());
+        Ok(Applied { identity: Some(command.identity), outcome, configuration })
+    }
+
+    fn carry_out(&mut self, body: Body) -> Outcome {
+        match body {
+            Body::V3(write) => {
+                let work = self.new_work();
+                self.v3.apply(write, work).map_or(Outcome::Later(work), Outcome::V3)
+            }
+            Body::V2(write) => Outcome::V2(self.v2.apply(&write, self.stamp)),
+            Body::V2Sync => {
+                self.expiring = Some(self.stamp);
+                self.expire();
+                Outcome::Done
+            }
+            Body::Publish { member, name, client_urls } => {
+                self.publish(member, name, client_urls);
+                Outcome::Done
+            }
+            Body::ClusterVersion(version) => {
+                self.v2.touch();
+                self.cluster_version = Some(version);
+                Outcome::Done
+            }
+            Body::Membership(change) => Outcome::Members(self.change_members(change)),
+        }
+    }
+
+    fn new_work(&mut self) -> WorkId {
+        let work = WorkId(self.next_work);
+        self.next_work += 1;
+        work
+    }
+
+    /// A member that was removed meanwhile publishes in vain (etcd).
+    fn publish(&mut self, member: MemberId, name: String, client_urls: Vec<String>) {
+        if let Some(member) = self.membership.members.get_mut(&member) {
+            member.name = name;
+            member.client_urls = client_urls;
+            self.v2.touch();
+        }
+    }
+
+    fn change_members(&mut self, change: Change) -> Result<Vec<Member>, Refusal> {
+        self.membership.change(change)?;
+        self.v2.touch();
+        Ok(self.membership.members.values().cloned().collect())
+    }
+
+    /// Goes on removing v2 nodes whose time is up.
+    fn expire(&mut self) {
+        if let Some(cutoff) = self.expiring
+            && self.v2.expire(cutoff, self.slice_keys)
+        {
+            self.expiring = None;
+        }
     }
 
     /// Works off one slice of whatever is unfinished; what got finished comes back.
     pub fn work(&mut self) -> Vec<(WorkId, Outcome)> {
-        todo!()
+        self.expire();
+        self.v2.work(self.slice_keys);
+        let finished = self.v3.work().into_iter();
+        finished.map(|(work, outcome)| (work, Outcome::V3(outcome))).collect()
     }
 
     /// Whether [`Self::work`] has something to do.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        todo!()
+        self.expiring.is_some() || self.v2.has_work() || self.v3.has_work()
+    }
+
+    /// Whether a write must be finished by [`Self::work`] before the next entry is applied.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.expiring.is_some() || self.v3.is_blocked()
     }
 
     /// Nobody waits for this any more: a read is dropped, a write loses its answer only.
-    pub fn cancel(&mut self, _work: WorkId) {
-        todo!()
+    pub fn cancel(&mut self, work: WorkId) {
+        self.v3.cancel(work);
     }
 
     /// Reads at the present revision (or the range's own); `Later` when it is long.
-    pub fn range(&mut self, _range: &v3::Range) -> Outcome {
-        todo!()
+    pub fn range(&mut self, range: &v3::Range) -> Outcome {
+        let work = self.new_work();
+        self.v3.range(range, work).map_or(Outcome::Later(work), Outcome::V3)
     }
 
     /// Carries out a transaction that changes nothing.
-    pub fn read_txn(&mut self, _txn: &v3::Txn) -> Outcome {
-        todo!()
+    pub fn read_txn(&mut self, txn: &v3::Txn) -> Outcome {
+        let work = self.new_work();
+        self.v3.read_txn(txn, work).map_or(Outcome::Later(work), Outcome::V3)
     }
 
-    /// Reads a v2 node; `Later` when it is long.
-    pub fn v2_get(&mut self, _get: &v2::Get, _now: crate::time::WallTime) -> Outcome {
-        todo!()
+    /// Reads a v2 node.
+    pub fn v2_get(&mut self, get: &v2::Get) -> Outcome {
+        Outcome::V2(self.v2.get(get))
     }
 
-    /// The v2 store, for watches and statistics.
+    /// The v2 store, for statistics.
     #[must_use]
     pub fn v2(&self) -> &v2::Store {
-        todo!()
+        &self.v2
     }
 
-    /// The v2 store, for watches and statistics.
+    /// The v2 store, for watches and statistics: what is no part of the replicated state.
     pub fn v2_mut(&mut self) -> &mut v2::Store {
-        todo!()
+        &mut self.v2
+    }
+
+    /// The v3 store, for checkpoints and the simulator's checkers.
+    #[must_use]
+    pub fn v3(&self) -> &v3::Store {
+        &self.v3
     }
 
     /// The v3 store's revision.
     #[must_use]
     pub fn revision(&self) -> i64 {
-        todo!()
+        self.v3.revision()
     }
 
     /// The members.
     #[must_use]
     pub fn membership(&self) -> &Membership {
-        todo!()
+        &self.membership
+    }
+
+    /// Who votes and who learns, by the membership.
+    #[must_use]
+    pub fn configuration(&self) -> Configuration {
+        self.membership.configuration()
     }
 
     /// The replicated cluster version, once decided.
     #[must_use]
     pub fn cluster_version(&self) -> Option<&str> {
-        todo!()
+        self.cluster_version.as_deref()
     }
 
     /// The logical size, in bytes: what the quota counts and a checkpoint would hold.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        todo!()
+        self.v2.bytes() + self.v3.bytes()
     }
 
-    /// The hash of everything replicated; equal on every member at the same index.
+    /// The hash of everything replicated, equal on every member at the same index; none while a
+    /// removal is being carried out.
     #[must_use]
-    pub fn hash(&self) -> u64 {
-        todo!()
+    pub fn hash(&self) -> Option<u64> {
+        if self.is_blocked() {
+            return None;
+        }
+        let version = self.cluster_version.as_deref().unwrap_or_default();
+        let rest = v3::hash::of_block(version.as_bytes()).wrapping_add(self.membership.hash());
+        Some(self.v3.hash()?.wrapping_add(self.v2.hash()).wrapping_add(rest))
+    }
+
+    /// Begins a checkpoint of the state as it is, which is that after the entry at `at`; none
+    /// while something blocks it.
+    pub fn begin_checkpoint(&mut self, at: Position) -> Option<Writer> {
+        if self.is_blocked() { None } else { Some(Writer::begin(self, at)) }
     }
 
     /// Panics if an invariant is broken; for the simulator and the fuzzer.
     pub fn check(&self) {
-        todo!()
+        self.v2.check();
+        self.v3.check();
+        self.membership.check();
     }
 }

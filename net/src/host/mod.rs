@@ -18,7 +18,7 @@ use quorra_core::disk::{DiskFailure, DiskOp, DiskRead, Lane, Ticket};
 use quorra_core::identity::Incarnation;
 use quorra_core::raft::Notice;
 use quorra_core::replica::{Job, JobId, JobResult, ReadId, Replica, StopReason};
-use quorra_core::time::{Instant, Now};
+use quorra_core::time::{Instant, Now, WallTime};
 
 /// Names a connection. Chosen by whoever opens it: even numbers by the driver for accepted
 /// ones, odd numbers by the host for those it asks for. Never reused.
@@ -52,7 +52,8 @@ pub enum Input<'a> {
     Received(ConnectionId, &'a [u8]),
     /// The other side will send no more, but may still read.
     HalfClosed(ConnectionId),
-    /// The connection is gone, or could not be opened. Not sent after [`Action::Close`].
+    /// The connection is gone, or could not be opened. After [`Action::Close`] only if it broke
+    /// before its output was written.
     Closed(ConnectionId),
     /// See the replica's door.
     Durable(Lane, Ticket),
@@ -141,7 +142,7 @@ pub struct Options {
     pub file_descriptor_limit: u64,
 }
 
-/// What a host counts, for `/metrics`.
+/// What a host counts, for `/metrics` and `/v2/stats`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
     /// How often another leader became known.
@@ -150,6 +151,14 @@ pub struct Statistics {
     pub client_received: u64,
     /// Bytes that went to clients.
     pub client_sent: u64,
+    /// When the host was made.
+    pub started: WallTime,
+    /// When the present leader became known.
+    pub leader_since: WallTime,
+    /// Append messages that came from peers.
+    pub appends_received: u64,
+    /// Append messages that went to peers.
+    pub appends_sent: u64,
 }
 
 /// A member: its replica and all its connections.

@@ -22,8 +22,9 @@ pub struct View {
     pub commit_index: Index,
     /// What it has applied.
     pub applied_index: Index,
-    /// The hash of its state, and the index that the hash belongs to.
-    pub state_hash: (Index, u64),
+    /// The hash of its state, and the index that the hash belongs to; none while an entry is
+    /// half applied.
+    pub state_hash: Option<(Index, u64)>,
 }
 
 /// What one member has claimed and shown so far.
@@ -156,7 +157,7 @@ impl Consensus {
                 self.applies(member, entry)?;
             }
         }
-        self.agrees(member, view.state_hash)
+        view.state_hash.map_or(Ok(()), |state_hash| self.agrees(member, state_hash))
     }
 
     /// Raft paper, 5.4.3: a new leader's log holds everything committed.
@@ -209,14 +210,6 @@ impl Consensus {
     /// A member ended: what it only had in memory may come back older.
     pub fn ended(&mut self, member: MemberId) {
         self.members.entry(member).or_default().running = None;
-    }
-
-    /// What a member that restarts from this very disk must come back to.
-    ///
-    /// # Errors
-    /// When its state is not what was applied by others at its index.
-    pub fn recovered(&mut self, member: MemberId, view: View) -> Verdict {
-        self.agrees(member, view.state_hash)
     }
 
     /// The highest term that anyone was in.
@@ -272,7 +265,7 @@ mod tests {
             leads: false,
             commit_index: Index(commit),
             applied_index: Index(applied),
-            state_hash: (Index(applied), hash),
+            state_hash: Some((Index(applied), hash)),
         }
     }
 

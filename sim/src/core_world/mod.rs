@@ -329,7 +329,7 @@ impl CoreWorld {
             leads: view.leads,
             commit: view.commit_index.0,
             applied: view.applied_index.0,
-            hash: view.state_hash.1,
+            hash: view.state_hash.map_or(0, |(_, hash)| hash),
         };
         self.trace.record(self.now, &step);
         Ok(())

@@ -201,7 +201,14 @@ impl Store {
     /// Frees up to `budget` nodes of removed directories. Whether some are left. No answer
     /// depends on when this is called.
     pub fn work(&mut self, budget: usize) -> bool {
-        self.tree.sweep(budget)
+        self.tree.sweep(budget);
+        self.has_work()
+    }
+
+    /// Whether [`Self::work`] has something to do.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        self.tree.has_detached()
     }
 
     fn set(

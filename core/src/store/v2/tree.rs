@@ -373,10 +373,15 @@ impl Tree {
         self.change_totals(parent, was, Totals::default());
     }
 
-    /// Removes up to `budget` nodes that cannot be reached any more. Whether some are left.
-    pub(super) fn sweep(&mut self, budget: usize) -> bool {
+    /// Whether some nodes cannot be reached any more.
+    pub(super) fn has_detached(&self) -> bool {
+        !self.detached.is_empty()
+    }
+
+    /// Removes up to `budget` nodes that cannot be reached any more.
+    pub(super) fn sweep(&mut self, budget: usize) {
         for _ in 0..budget {
-            let Some(directory) = self.detached.front().copied() else { return false };
+            let Some(directory) = self.detached.front().copied() else { return };
             let Some(name) = self.entries(directory).next().map(|(name, _)| name.to_vec()) else {
                 self.detached.pop_front();
                 continue;
@@ -387,7 +392,6 @@ impl Tree {
                 self.detached.push_back(id);
             }
         }
-        !self.detached.is_empty()
     }
 
     /// Holds the present nodes for [`Self::next_imaged`], whatever is changed meanwhile.

@@ -26,7 +26,7 @@ mod assembly;
 mod content;
 mod decision;
 mod evaluation;
-mod hash;
+pub(super) mod hash;
 mod history;
 mod key_index;
 mod reading;

@@ -1,0 +1,637 @@
+//! A member's connections to all the others: opened, greeted, watched, and opened again.
+//!
+//! # Invariants
+//! - For each other member there is at most one outgoing and one incoming connection per lane; a
+//!   newer incoming one replaces an older one.
+//! - A peer is *up* exactly while its control lane is greeted in both directions. Every
+//!   [`Order::Up`] is followed by an [`Order::Down`] before the next one.
+//! - Strangers that have not said hello are few, and have a deadline.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::{Buf, BytesMut};
+use quorra_core::codec::DecodeError;
+use quorra_core::identity::{Incarnation, MemberId};
+use quorra_core::limits;
+use quorra_core::raft::{self, Position};
+use quorra_core::random::Random;
+use quorra_core::replica::Message;
+use quorra_core::store::membership::Membership;
+use quorra_core::time::{Duration, Instant};
+
+use super::frame::{self, Kind};
+use super::handshake::{self, Hello, Lane, Refusal, Welcome};
+use super::message;
+use crate::host::{ConnectionId, Level};
+
+/// How long opening a connection may take, and again the greeting on it.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause before the second attempt; it doubles up to [`RETRY_MAX`].
+const RETRY_MIN: Duration = Duration::from_millis(100);
+/// The longest pause between attempts.
+const RETRY_MAX: Duration = Duration::from_secs(1);
+/// A connection that has nothing to say pings this often.
+const PING_INTERVAL: Duration = Duration::from_secs(1);
+/// A connection on which nothing is heard, or nothing taken, for so long is given up.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+/// Output beyond which messages are dropped; Raft repairs that. An empty output takes any message.
+const OUTPUT_BYTES_MAX: usize = 2 * limits::INFLIGHT_BYTES_MAX;
+/// A forwarded command beyond this goes by the bulk lane.
+const FORWARD_CONTROL_BYTES_MAX: usize = 64 << 10;
+/// Accepted connections that have not said hello.
+const STRANGERS_MAX: usize = 64;
+
+/// What the links want done.
+#[derive(Debug)]
+pub enum Order {
+    /// Open a connection to this URL.
+    Connect(ConnectionId, String),
+    /// Close it; unless at once, its output is written first.
+    Close {
+        /// Which.
+        connection: ConnectionId,
+        /// Whether what is left of the output is dropped.
+        at_once: bool,
+    },
+    /// A peer is there, in both directions.
+    Up {
+        /// Who.
+        peer: MemberId,
+        /// The highest entry that this member ever acknowledged to it.
+        acknowledged: Position,
+    },
+    /// It is gone.
+    Down(MemberId),
+    /// It says this.
+    Message(MemberId, Message),
+    /// A member of this cluster says that this member was removed.
+    Removed,
+    /// A line for the log.
+    Log(Level, String),
+}
+
+/// All connections between this member and the others.
+#[derive(Debug)]
+pub struct Links {
+    me: MemberId,
+    incarnation: Incarnation,
+    membership: Membership,
+    random: Random,
+    opened: u64,
+    peers: BTreeMap<MemberId, Peer>,
+    connections: BTreeMap<ConnectionId, Connection>,
+    orders: VecDeque<Order>,
+    /// Connections whose output was empty and is not any more.
+    writable: Vec<ConnectionId>,
+    refused: Option<(MemberId, Refusal)>,
+}
+
+#[derive(Debug)]
+struct Peer {
+    urls: Vec<String>,
+    outgoing: BTreeMap<Lane, Outgoing>,
+    incoming: BTreeMap<Lane, ConnectionId>,
+    acknowledged: Position,
+    seen: Option<Incarnation>,
+    up: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Outgoing {
+    state: State,
+    /// Attempts since the last success; also chooses the URL.
+    failures: u32,
+    refusal: Option<Refusal>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Waiting(Instant),
+    Opening(ConnectionId, Instant),
+    Greeting(ConnectionId, Instant),
+    Open(ConnectionId),
+}
+
+#[derive(Debug)]
+struct Connection {
+    role: Role,
+    input: BytesMut,
+    output: BytesMut,
+    /// When something came in last.
+    heard: Instant,
+    /// When something was queued last.
+    spoke: Instant,
+    /// When output was taken last, or began to wait.
+    taken: Instant,
+    /// Outgoing, and welcome: pings keep it alive.
+    open: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// Accepted; the magic and the version come next.
+    Stranger,
+    /// Accepted; the hello comes next.
+    Caller,
+    Incoming(MemberId, Lane),
+    Outgoing(MemberId, Lane),
+    /// Refused or broken; it closes.
+    Ending,
+}
+
+impl Links {
+    /// No connections yet: [`Self::set_members`] and [`Self::tick`] open them. `seed` spreads the
+    /// attempts of members that start together.
+    #[must_use]
+    pub fn new(me: MemberId, incarnation: Incarnation, seed: u64) -> Self {
+        Self {
+            me,
+            incarnation,
+            membership: Membership::default(),
+            random: Random::new(seed),
+            opened: 0,
+            peers: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            orders: VecDeque::new(),
+            writable: Vec::new(),
+            refused: None,
+        }
+    }
+
+    /// The next thing to do, in order.
+    pub fn next_order(&mut self) -> Option<Order> {
+        self.orders.pop_front()
+    }
+
+    /// A connection that has new output since it was last named here.
+    pub fn next_writable(&mut self) -> Option<ConnectionId> {
+        self.writable.pop()
+    }
+
+    /// Whether a connection is one of the links.
+    #[must_use]
+    pub fn contains(&self, connection: ConnectionId) -> bool {
+        self.connections.contains_key(&connection)
+    }
+
+    /// The membership has changed: closes what leads to those who left, opens what is missing.
+    pub fn set_members(&mut self, now: Instant, membership: &Membership) {
+        self.membership = membership.clone();
+        let gone: Vec<_> =
+            self.peers.keys().filter(|id| !membership.members.contains_key(id)).copied().collect();
+        for id in gone {
+            self.forget(id);
+        }
+        for member in membership.members.values().filter(|member| member.id != self.me) {
+            let outgoing = Outgoing { state: State::Waiting(now), failures: 0, refusal: None };
+            let peer = self.peers.entry(member.id).or_insert_with(|| Peer {
+                urls: Vec::new(),
+                outgoing: [(Lane::Control, outgoing), (Lane::Bulk, outgoing)].into(),
+                incoming: BTreeMap::new(),
+                acknowledged: Position::default(),
+                seen: None,
+                up: false,
+            });
+            peer.urls.clone_from(&member.peer_urls);
+        }
+        self.tick(now);
+    }
+
+    fn forget(&mut self, id: MemberId) {
+        let Some(peer) = self.peers.remove(&id) else { return };
+        if peer.up {
+            self.orders.push_back(Order::Down(id));
+        }
+        let outgoing = peer.outgoing.values().filter_map(Outgoing::connection);
+        for connection in outgoing.chain(peer.incoming.into_values()) {
+            self.connections.remove(&connection);
+            self.orders.push_back(Order::Close { connection, at_once: true });
+        }
+    }
+
+    /// A connection was accepted, and its first bytes may be our magic.
+    pub fn accept(&mut self, now: Instant, connection: ConnectionId) {
+        self.connections.insert(connection, Connection::new(Role::Stranger, now));
+        let strangers =
+            self.connections.values().filter(|c| matches!(c.role, Role::Stranger | Role::Caller));
+        if strangers.count() > STRANGERS_MAX {
+            self.abandon(now, connection, "too many connections without a greeting");
+        }
+    }
+
+    /// A connection that was ordered is open.
+    pub fn connected(&mut self, now: Instant, connection: ConnectionId, mark: Marks<'_>) {
+        let Some(&Connection { role: Role::Outgoing(id, lane), .. }) =
+            self.connections.get(&connection)
+        else {
+            return;
+        };
+        let acknowledged = mark(id);
+        let hello = Hello {
+            cluster: self.membership.cluster,
+            from: self.me,
+            to: id,
+            incarnation: self.incarnation,
+            lane,
+            mark_term: acknowledged.term,
+            mark_index: acknowledged.index,
+        };
+        self.put(now, connection, |out| hello.put(out));
+        if let Some(outgoing) = self.outgoing(id, lane) {
+            outgoing.state = State::Greeting(connection, now + OPEN_TIMEOUT);
+        }
+    }
+
+    /// A connection is gone, or could not be opened.
+    pub fn closed(&mut self, now: Instant, connection: ConnectionId) {
+        if let Some(gone) = self.connections.remove(&connection) {
+            self.lost(now, connection, gone.role, "the connection was closed");
+        }
+    }
+
+    /// Gives a connection up.
+    fn abandon(&mut self, now: Instant, connection: ConnectionId, reason: &str) {
+        let Some(gone) = self.connections.remove(&connection) else { return };
+        self.orders.push_back(Order::Close { connection, at_once: true });
+        self.lost(now, connection, gone.role, reason);
+    }
+
+    fn lost(&mut self, now: Instant, connection: ConnectionId, role: Role, reason: &str) {
+        match role {
+            Role::Outgoing(id, lane) => {
+                let jitter = self.random.below(1_000);
+                let Some(outgoing) = self.outgoing(id, lane) else { return };
+                let first = outgoing.failures == 0;
+                outgoing.fail(now, jitter);
+                if first {
+                    let text = format!("lost the connection to peer {id} ({lane:?}): {reason}");
+                    self.orders.push_back(Order::Log(Level::Warn, text));
+                }
+                self.review(id);
+            }
+            Role::Incoming(id, lane) => {
+                let Some(peer) = self.peers.get_mut(&id) else { return };
+                if peer.incoming.get(&lane) == Some(&connection) {
+                    peer.incoming.remove(&lane);
+                    self.review(id);
+                }
+            }
+            Role::Stranger | Role::Caller => {
+                let text = format!("a connection to the peer listener was given up: {reason}");
+                self.orders.push_back(Order::Log(Level::Debug, text));
+            }
+            Role::Ending => {}
+        }
+    }
+
+    fn outgoing(&mut self, id: MemberId, lane: Lane) -> Option<&mut Outgoing> {
+        self.peers.get_mut(&id)?.outgoing.get_mut(&lane)
+    }
+
+    /// Tells whether a peer came up or went down.
+    fn review(&mut self, id: MemberId) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let speaks = matches!(peer.outgoing[&Lane::Control].state, State::Open(_));
+        let up = speaks && peer.incoming.contains_key(&Lane::Control);
+        if up == peer.up {
+            return;
+        }
+        peer.up = up;
+        self.orders.push_back(if up {
+            Order::Up { peer: id, acknowledged: peer.acknowledged }
+        } else {
+            Order::Down(id)
+        });
+        let text = format!("peer {id} is {}", if up { "connected" } else { "disconnected" });
+        self.orders.push_back(Order::Log(Level::Info, text));
+    }
+
+    /// These bytes came in. `mark` tells the highest entry that a peer ever acknowledged here.
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        bytes: &[u8],
+        mark: Marks<'_>,
+    ) {
+        let Some(found) = self.connections.get_mut(&connection) else { return };
+        found.heard = now;
+        if found.role == Role::Ending {
+            return;
+        }
+        found.input.extend_from_slice(bytes);
+        if let Err(error) = self.read(now, connection, mark) {
+            let text = format!("a peer connection broke a rule: {error}");
+            self.orders.push_back(Order::Log(Level::Warn, text));
+            self.abandon(now, connection, error.rule);
+        }
+    }
+
+    fn read(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        mark: Marks<'_>,
+    ) -> Result<(), DecodeError> {
+        while let Some(found) = self.connections.get_mut(&connection) {
+            if found.role == Role::Stranger {
+                match handshake::take_preface(&mut found.input)? {
+                    None => return Ok(()),
+                    Some(handshake::VERSION) => found.role = Role::Caller,
+                    Some(_) => self.refuse(now, connection, Refusal::Version(handshake::VERSION)),
+                }
+                continue;
+            }
+            let role = found.role;
+            let allowed = |kind| match role {
+                Role::Caller => kind == Kind::Hello,
+                Role::Outgoing(..) => matches!(kind, Kind::Welcome | Kind::Refused),
+                _ => !matches!(kind, Kind::Hello | Kind::Welcome | Kind::Refused),
+            };
+            let Some(frame) = frame::next(&mut found.input, allowed)? else { return Ok(()) };
+            match (role, frame.kind) {
+                (Role::Incoming(id, _), _) => {
+                    let message = message::decode(frame)?;
+                    self.orders.extend(message.map(|message| Order::Message(id, message)));
+                }
+                (Role::Caller, _) => {
+                    self.greet(now, connection, Hello::get(&frame.content)?, mark);
+                }
+                (Role::Outgoing(id, lane), Kind::Welcome) => {
+                    self.welcomed(id, lane, connection, Welcome::get(&frame.content)?);
+                }
+                (Role::Outgoing(id, lane), _) => {
+                    self.refused(now, id, lane, connection, Refusal::get(&frame.content)?);
+                }
+                (Role::Stranger | Role::Ending, _) => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, now: Instant, connection: ConnectionId, refusal: Refusal) {
+        self.put(now, connection, |out| refusal.put(out));
+        if let Some(found) = self.connections.get_mut(&connection) {
+            found.role = Role::Ending;
+            found.input = BytesMut::new();
+        }
+        self.orders.push_back(Order::Close { connection, at_once: false });
+    }
+
+    fn greet(&mut self, now: Instant, connection: ConnectionId, hello: Hello, mark: Marks<'_>) {
+        let id = hello.from;
+        let seen = self.peers.get(&id).and_then(|peer| peer.seen);
+        if let Err(refusal) = hello.check(self.me, &self.membership, seen) {
+            if self.refused.replace((id, refusal)) != Some((id, refusal)) {
+                let text = format!(
+                    "refused a connection from member {id} of cluster {}: {refusal}",
+                    hello.cluster
+                );
+                self.orders.push_back(Order::Log(Level::Warn, text));
+            }
+            return self.refuse(now, connection, refusal);
+        }
+        let acknowledged = mark(id);
+        let welcome = Welcome {
+            incarnation: self.incarnation,
+            mark_term: acknowledged.term,
+            mark_index: acknowledged.index,
+        };
+        self.put(now, connection, |out| welcome.put(out));
+        if seen.is_some_and(|seen| seen < hello.incarnation) {
+            self.restart(now, id);
+        }
+        self.admit(now, connection, hello);
+    }
+
+    /// A peer has started anew: what leads to its earlier start is dead.
+    fn restart(&mut self, now: Instant, id: MemberId) {
+        let Some(peer) = self.peers.get(&id) else { return };
+        let outgoing = peer.outgoing.values().filter_map(Outgoing::connection);
+        let dead: Vec<_> = outgoing.chain(peer.incoming.values().copied()).collect();
+        for connection in dead {
+            self.abandon(now, connection, "the peer has restarted");
+        }
+    }
+
+    fn admit(&mut self, now: Instant, connection: ConnectionId, hello: Hello) {
+        let id = hello.from;
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        peer.seen = Some(hello.incarnation);
+        peer.acknowledged = peer.acknowledged.max(hello.mark());
+        // Who calls can be called: no need to wait for the next attempt.
+        for outgoing in peer.outgoing.values_mut() {
+            if matches!(outgoing.state, State::Waiting(_)) {
+                outgoing.state = State::Waiting(now);
+            }
+        }
+        if let Some(older) = peer.incoming.remove(&hello.lane) {
+            self.review(id);
+            self.abandon(now, older, "a newer connection replaces it");
+        }
+        if let Some(found) = self.connections.get_mut(&connection) {
+            found.role = Role::Incoming(id, hello.lane);
+        }
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.incoming.insert(hello.lane, connection);
+        }
+        self.review(id);
+        self.tick(now);
+    }
+
+    fn welcomed(&mut self, id: MemberId, lane: Lane, connection: ConnectionId, welcome: Welcome) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        peer.acknowledged = peer.acknowledged.max(welcome.mark());
+        if let Some(outgoing) = peer.outgoing.get_mut(&lane) {
+            *outgoing = Outgoing { state: State::Open(connection), failures: 0, refusal: None };
+        }
+        if let Some(found) = self.connections.get_mut(&connection) {
+            found.open = true;
+        }
+        self.review(id);
+    }
+
+    fn refused(
+        &mut self,
+        now: Instant,
+        id: MemberId,
+        lane: Lane,
+        connection: ConnectionId,
+        refusal: Refusal,
+    ) {
+        if refusal == Refusal::Removed {
+            self.orders.push_back(Order::Removed);
+        }
+        let Some(outgoing) = self.outgoing(id, lane) else { return };
+        if outgoing.refusal.replace(refusal) != Some(refusal) {
+            let text = format!("peer {id} refused the connection: {refusal}");
+            self.orders.push_back(Order::Log(Level::Warn, text));
+        }
+        self.abandon(now, connection, "refused");
+    }
+
+    /// Sends a message, or drops it if there is no connection or too much waits for it.
+    pub fn send(&mut self, now: Instant, to: MemberId, message: Message) {
+        let wanted = match &message {
+            Message::Raft(raft::Message::Chunk { .. }) => Lane::Bulk,
+            Message::Forward(command) if command.len() > FORWARD_CONTROL_BYTES_MAX => Lane::Bulk,
+            _ => Lane::Control,
+        };
+        let Some(&Outgoing { state: State::Open(connection), .. }) =
+            self.outgoing(to, wanted).as_deref()
+        else {
+            return;
+        };
+        let waits = self.connections.get(&connection).map_or(0, |found| found.output.len());
+        if waits < OUTPUT_BYTES_MAX {
+            self.put(now, connection, |out| message::encode(message, out));
+        }
+    }
+
+    fn put(&mut self, now: Instant, connection: ConnectionId, put: impl FnOnce(&mut BytesMut)) {
+        let Some(found) = self.connections.get_mut(&connection) else { return };
+        if found.output.is_empty() {
+            found.taken = now;
+            self.writable.push(connection);
+        }
+        found.spoke = now;
+        put(&mut found.output);
+    }
+
+    /// What waits to be written to a connection.
+    #[must_use]
+    pub fn output(&self, connection: ConnectionId) -> &[u8] {
+        self.connections.get(&connection).map_or(&[], |found| &found.output)
+    }
+
+    /// That much of the output was taken.
+    pub fn written(&mut self, now: Instant, connection: ConnectionId, bytes: usize) {
+        let Some(found) = self.connections.get_mut(&connection) else { return };
+        found.output.advance(bytes.min(found.output.len()));
+        found.taken = now;
+        if found.output.is_empty() && found.role == Role::Ending {
+            self.connections.remove(&connection);
+        }
+    }
+
+    /// Time has passed: opens, pings, and gives up.
+    pub fn tick(&mut self, now: Instant) {
+        let due: Vec<_> = self
+            .connections
+            .iter()
+            .filter_map(|(id, found)| Some((*id, found.due(now)?)))
+            .collect();
+        for (connection, due) in due {
+            match due {
+                Due::Ping => self.put(now, connection, |out| frame::put(out, Kind::Ping, |_| ())),
+                Due::GiveUp(reason) => self.abandon(now, connection, reason),
+            }
+        }
+        let ids: Vec<_> = self.peers.keys().copied().collect();
+        for id in ids {
+            for lane in [Lane::Control, Lane::Bulk] {
+                match self.outgoing(id, lane).map(|outgoing| outgoing.state) {
+                    Some(State::Waiting(until)) if until <= now => self.open(now, id, lane),
+                    Some(State::Opening(connection, end) | State::Greeting(connection, end))
+                        if end <= now =>
+                    {
+                        self.abandon(now, connection, "no answer in time");
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, now: Instant, id: MemberId, lane: Lane) {
+        let connection = ConnectionId(self.opened * 2 + 1);
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(outgoing) = peer.outgoing.get_mut(&lane) else { return };
+        let attempt = usize::try_from(outgoing.failures).unwrap_or(0);
+        let Some(url) = attempt.checked_rem(peer.urls.len()).and_then(|i| peer.urls.get(i)) else {
+            outgoing.state = State::Waiting(now + RETRY_MAX);
+            return;
+        };
+        self.opened += 1;
+        outgoing.state = State::Opening(connection, now + OPEN_TIMEOUT);
+        self.orders.push_back(Order::Connect(connection, url.clone()));
+        self.connections.insert(connection, Connection::new(Role::Outgoing(id, lane), now));
+    }
+
+    /// When [`Self::tick`] has something to do next.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let attempts =
+            self.peers.values().flat_map(|peer| peer.outgoing.values()).filter_map(|outgoing| {
+                match outgoing.state {
+                    State::Waiting(until) => Some(until),
+                    State::Opening(_, end) | State::Greeting(_, end) => Some(end),
+                    State::Open(_) => None,
+                }
+            });
+        attempts.chain(self.connections.values().filter_map(Connection::deadline)).min()
+    }
+}
+
+/// Tells the highest entry that a peer ever acknowledged to this member.
+pub type Marks<'a> = &'a dyn Fn(MemberId) -> Position;
+
+impl Outgoing {
+    fn connection(&self) -> Option<ConnectionId> {
+        match self.state {
+            State::Waiting(_) => None,
+            State::Opening(connection, _)
+            | State::Greeting(connection, _)
+            | State::Open(connection) => Some(connection),
+        }
+    }
+
+    /// Waits twice as long as the last time, up to a bound, and up to a half more by chance.
+    fn fail(&mut self, now: Instant, thousandths: u64) {
+        let doubled = RETRY_MIN * 2_u32.saturating_pow(self.failures.min(10));
+        let pause = doubled.min(RETRY_MAX);
+        let jitter = pause * u32::try_from(thousandths).unwrap_or(0) / 2_000;
+        self.failures = self.failures.saturating_add(1);
+        self.state = State::Waiting(now + pause + jitter);
+    }
+}
+
+enum Due {
+    Ping,
+    GiveUp(&'static str),
+}
+
+impl Connection {
+    fn new(role: Role, now: Instant) -> Self {
+        let (input, output) = (BytesMut::new(), BytesMut::new());
+        Self { role, input, output, heard: now, spoke: now, taken: now, open: false }
+    }
+
+    /// Only a listener expects to hear, and only who has something to say can stall.
+    fn due(&self, now: Instant) -> Option<Due> {
+        if !self.output.is_empty() && self.taken + SILENCE_MAX <= now {
+            return Some(Due::GiveUp("nothing was taken"));
+        }
+        match self.role {
+            Role::Outgoing(..) => (self.open && self.output.is_empty())
+                .then_some(Due::Ping)
+                .filter(|_| self.spoke + PING_INTERVAL <= now),
+            _ => (self.heard + SILENCE_MAX <= now).then_some(Due::GiveUp("nothing was heard")),
+        }
+    }
+
+    /// When [`Self::due`] may have something next.
+    fn deadline(&self) -> Option<Instant> {
+        let stall = (!self.output.is_empty()).then(|| self.taken + SILENCE_MAX);
+        let other = match self.role {
+            Role::Outgoing(..) => {
+                (self.open && self.output.is_empty()).then(|| self.spoke + PING_INTERVAL)
+            }
+            _ => Some(self.heard + SILENCE_MAX),
+        };
+        stall.into_iter().chain(other).min()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! The first start of a member without data: who the members of its cluster are.
+//!
+//! Everything is checked before anything is written, in etcd's order and with etcd's words. A
+//! member that has data never comes here: its initial flags are ignored.
+
+mod initial_cluster;
+mod running;
+
+use std::time::Duration;
+
+use quorra_core::identity::ClusterId;
+use quorra_core::replica::Bootstrap;
+
+use crate::flags::{Config, InitialState};
+use initial_cluster::InitialCluster;
+use running::Running;
+
+/// How long peers may take to say whether this member was started before (etcd).
+const BOOTSTRAPPED_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long each peer may take to say who the members are (etcd).
+const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The first configuration, or why the flags give none.
+pub fn bootstrap(config: &Config) -> Result<Bootstrap, String> {
+    let cluster = InitialCluster::parse(&config.initial_cluster)?;
+    match config.initial_state {
+        InitialState::New => form(config, &cluster),
+        InitialState::Existing => join(config, &cluster),
+    }
+}
+
+/// A new cluster: all its members start from the same list.
+fn form(config: &Config, cluster: &InitialCluster) -> Result<Bootstrap, String> {
+    cluster.urls_of(&config.name)?;
+    cluster.check_advertised(&config.name, &config.advertise_peer_urls)?;
+    cluster.check_unique()?;
+    let members = cluster.members(&config.token)?;
+    let own = members
+        .iter()
+        .find(|member| member.name == config.name)
+        .map(|member| member.id)
+        .expect("the list was found to hold this name");
+    let running = Running::fetch(&cluster.others(&config.name), BOOTSTRAPPED_TIMEOUT);
+    if running.is_some_and(|running| running.has_published(own)) {
+        return Err(format!("member {own} has already been bootstrapped"));
+    }
+    let ids: Vec<_> = members.iter().map(|member| member.id).collect();
+    Ok(Bootstrap { cluster: ClusterId::of(&ids), member: own, members })
+}
+
+/// A running cluster: its ids count, and the list must match it member by member.
+fn join(config: &Config, cluster: &InitialCluster) -> Result<Bootstrap, String> {
+    cluster.urls_of(&config.name)?;
+    cluster.check_unique()?;
+    let running = Running::fetch(&cluster.others(&config.name), JOIN_TIMEOUT).ok_or(
+        "cannot fetch cluster info from peer urls: could not retrieve cluster information from \
+         the given URLs",
+    )?;
+    let listed = cluster.members(&config.token)?;
+    let members = running
+        .match_members(&listed)
+        .map_err(|reason| format!("error validating peerURLs {running}: {reason}"))?;
+    let own = members
+        .iter()
+        .find(|member| member.name == config.name)
+        .map(|member| member.id)
+        .expect("each member of the list was matched, this one among them");
+    Ok(Bootstrap { cluster: running.cluster, member: own, members })
+}

@@ -1,0 +1,448 @@
+//! The loop that carries bytes between the operating system and a [`Host`].
+//!
+//! Each turn waits, then gathers: peers' bytes and the disk's answers first (a process that was
+//! paused must read the heartbeats it missed before it may think of campaigning), then time, then
+//! clients round robin within a budget. One flush ends the turn, and the host's actions are
+//! performed. What the budget leaves over keeps its place in a queue, and the next wait is none.
+//!
+//! A connection costs a turn nothing while it is idle: turns visit only what the system named.
+
+mod connection;
+mod dialer;
+mod listeners;
+mod operator;
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::event::Event;
+use mio::{Events, Interest, Poll, Token, Waker};
+use quorra_core::replica::{JobId, JobResult, StopReason};
+use quorra_core::time::{Instant, Now};
+use quorra_net::host::{Action, ConnectionId, Host, Input, Listener};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+
+use crate::clock::Clock;
+use crate::disk::{Answer, Disk};
+use crate::entropy::Entropy;
+use connection::{Connection, Phase, Received, Sent, Socket};
+use dialer::Dialer;
+pub use listeners::Listening;
+
+/// What one connection may read in a turn.
+const RECEIVED_BYTES_MAX: usize = 64 << 10;
+/// What all clients together may read in a turn.
+const TURN_BYTES_MAX: usize = 1 << 20;
+/// How long clients may be read from in a turn.
+const TURN_TIME_MAX: Duration = Duration::from_millis(2);
+/// Events that are taken from the system at once; the rest wait there.
+const EVENTS_MAX: usize = 1024;
+/// How long a closed connection is kept for the other side to finish reading (as Go's server).
+const LINGER: Duration = Duration::from_millis(500);
+/// How long accepting rests when descriptors or memory run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a member that was asked to stop may take.
+const STOP_TIME_MAX: Duration = Duration::from_secs(1);
+
+const WAKER: Token = Token(usize::MAX);
+const SIGNALS: Token = Token(usize::MAX - 1);
+/// Listeners have this token and those below it; connections count up from zero.
+const FIRST_LISTENER: usize = usize::MAX - 2;
+
+/// What a reactor waits with; made before what it drives, because the disk wakes it.
+pub struct Waiter {
+    poll: Poll,
+    waker: Arc<Waker>,
+    signals: Signals,
+}
+
+impl Waiter {
+    /// From here on signals are held for the reactor.
+    pub fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let mut signals = Signals::new([SIGTERM, SIGINT])?;
+        poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
+        Ok(Self { poll, waker, signals })
+    }
+
+    /// Ends a wait from another thread.
+    #[must_use]
+    pub fn waker(&self) -> Arc<Waker> {
+        self.waker.clone()
+    }
+}
+
+/// How a reactor's run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// By a signal; leadership was handed over as far as that was possible.
+    Gracefully,
+    /// By a second signal.
+    Interrupted,
+    /// By the member itself, for this reason.
+    Failed(String),
+}
+
+/// What happened beside the sockets, for the next turn to tell the host.
+enum Pending {
+    Broken(ConnectionId),
+    Job(JobId, JobResult),
+}
+
+/// A running member.
+pub struct Reactor {
+    waiter: Waiter,
+    clock: Clock,
+    host: Host,
+    disk: Disk,
+    entropy: Entropy,
+    dialer: Dialer,
+    listeners: Vec<Listening>,
+    /// No accepting before this time.
+    accept_after: Instant,
+    accepted: u64,
+    connections: HashMap<ConnectionId, Connection>,
+    ready_peers: VecDeque<ConnectionId>,
+    ready_clients: VecDeque<ConnectionId>,
+    /// In the order of their time.
+    lingering: VecDeque<(Instant, ConnectionId)>,
+    pending: Vec<Pending>,
+    /// Set by the first signal.
+    stop_before: Option<Instant>,
+    buffer: Vec<u8>,
+}
+
+impl Reactor {
+    /// A member that runs as soon as [`Self::run`] is called. `clock` is the one that made the
+    /// host's first `now`; `dial_timeout` bounds connecting to each address of a peer.
+    pub fn new(
+        waiter: Waiter,
+        clock: Clock,
+        host: Host,
+        disk: Disk,
+        entropy: Entropy,
+        mut listeners: Vec<Listening>,
+        dial_timeout: Duration,
+    ) -> io::Result<Self> {
+        for (position, listener) in listeners.iter_mut().enumerate() {
+            listener.register(waiter.poll.registry(), Token(FIRST_LISTENER - position))?;
+        }
+        Ok(Self {
+            dialer: Dialer::new(waiter.waker(), dial_timeout),
+            waiter,
+            clock,
+            host,
+            disk,
+            entropy,
+            listeners,
+            accept_after: Instant::default(),
+            accepted: 0,
+            connections: HashMap::new(),
+            ready_peers: VecDeque::new(),
+            ready_clients: VecDeque::new(),
+            lingering: VecDeque::new(),
+            pending: Vec::new(),
+            stop_before: None,
+            buffer: vec![0; RECEIVED_BYTES_MAX],
+        })
+    }
+
+    /// Runs the member to its end.
+    pub fn run(mut self) -> io::Result<Ended> {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        loop {
+            let timeout = self.timeout();
+            match self.waiter.poll.poll(&mut events, Some(timeout)) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            let now = self.clock.now();
+            events.iter().for_each(|event| self.on_event(event));
+            if let Some(ended) = self.turn(now)? {
+                return Ok(ended);
+            }
+        }
+    }
+
+    /// How long there will be nothing to do unless the system says otherwise.
+    fn timeout(&self) -> Duration {
+        let left_over = !self.ready_peers.is_empty() || !self.ready_clients.is_empty();
+        if left_over || !self.pending.is_empty() {
+            return Duration::ZERO;
+        }
+        let waiting = self.listeners.iter().any(Listening::is_ready);
+        let accept = waiting.then_some(self.accept_after);
+        let linger = self.lingering.front().map(|(until, _)| *until);
+        let others = [accept, linger, self.stop_before].into_iter().flatten();
+        self.clock.until(others.fold(self.host.deadline(), Instant::min))
+    }
+
+    /// Remembers what the system named.
+    fn on_event(&mut self, event: &Event) {
+        match event.token() {
+            WAKER | SIGNALS => {}
+            Token(listener) if listener > FIRST_LISTENER - self.listeners.len() => {
+                self.listeners[FIRST_LISTENER - listener].on_event();
+            }
+            Token(connection) => {
+                let id = ConnectionId(connection as u64);
+                match self.connections.get_mut(&id).map(|known| known.on_event(event)) {
+                    Some(true) => self.enqueue(id),
+                    Some(false) => self.drop_broken(id),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    fn turn(&mut self, now: Now) -> io::Result<Option<Ended>> {
+        if let Some(ended) = self.take_signals(now) {
+            return Ok(Some(ended));
+        }
+        for _ in 0..self.ready_peers.len() {
+            self.ready_peers.pop_front().map(|id| self.serve(now, id));
+        }
+        self.take_answers(now);
+        self.finish_dialing(now);
+        if self.host.deadline() <= now.monotonic {
+            self.host.input(now, Input::Tick);
+        }
+        self.accept(now);
+        self.serve_clients(now);
+        self.host.input(now, Input::Flush);
+        self.end_lingering(now);
+        self.perform(now)
+    }
+
+    /// The first signal asks the host to stop, the second ends the process.
+    fn take_signals(&mut self, now: Now) -> Option<Ended> {
+        for signal in self.waiter.signals.pending() {
+            if self.stop_before.is_some() {
+                return Some(Ended::Interrupted);
+            }
+            operator::stopping(if signal == SIGTERM { "SIGTERM" } else { "SIGINT" });
+            self.stop_before = Some(now.monotonic + STOP_TIME_MAX);
+            self.host.input(now, Input::Stop);
+        }
+        let late = self.stop_before.is_some_and(|deadline| deadline <= now.monotonic);
+        late.then_some(Ended::Gracefully)
+    }
+
+    fn take_answers(&mut self, now: Now) {
+        for answer in self.disk.answers() {
+            self.host.input(
+                now,
+                match answer {
+                    Answer::Durable(lane, ticket) => Input::Durable(lane, ticket),
+                    Answer::Failed(lane, ticket, failure) => Input::Failed(lane, ticket, failure),
+                    Answer::Read(id, result) => Input::Read(id, result),
+                },
+            );
+        }
+        for pending in std::mem::take(&mut self.pending) {
+            self.host.input(
+                now,
+                match pending {
+                    Pending::Broken(id) => Input::Closed(id),
+                    Pending::Job(id, result) => Input::Job(id, result),
+                },
+            );
+        }
+    }
+
+    fn finish_dialing(&mut self, now: Now) {
+        while let Some((id, result)) = self.dialer.next() {
+            let registry = self.waiter.poll.registry();
+            let opened = result.and_then(|stream| {
+                let stream = mio::net::TcpStream::from_std(stream);
+                Connection::open(Socket::tcp(stream), id, true, registry)
+            });
+            match opened {
+                Ok(connection) => {
+                    self.connections.insert(id, connection);
+                    self.host.input(now, Input::Connected(id));
+                }
+                Err(error) => {
+                    log::debug!(error:% = error; "cannot connect to a peer");
+                    self.host.input(now, Input::Closed(id));
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self, now: Now) {
+        if now.monotonic < self.accept_after {
+            return;
+        }
+        for position in 0..self.listeners.len() {
+            let listener = self.listeners[position].kind();
+            let (accepted, error) = self.listeners[position].accept();
+            for (stream, remote) in accepted {
+                let id = ConnectionId(self.accepted * 2);
+                self.accepted += 1;
+                let peer = listener == Listener::Peer;
+                let registry = self.waiter.poll.registry();
+                match Connection::open(Socket::tcp(stream), id, peer, registry) {
+                    Ok(connection) => {
+                        self.connections.insert(id, connection);
+                        let remote = remote.to_string();
+                        self.host.input(
+                            now,
+                            Input::Accepted { connection: id, listener, remote: &remote },
+                        );
+                    }
+                    Err(error) => log::warn!(error:% = error; "cannot watch a connection"),
+                }
+            }
+            if let Some(error) = error {
+                log::warn!(error:% = error; "cannot accept connections for the moment");
+                self.accept_after = now.monotonic + ACCEPT_PAUSE;
+            }
+        }
+    }
+
+    /// Each ready client once, until the turn's budget is spent.
+    fn serve_clients(&mut self, now: Now) {
+        let until = now.monotonic + TURN_TIME_MAX;
+        let mut received = 0;
+        for _ in 0..self.ready_clients.len() {
+            if received >= TURN_BYTES_MAX || self.clock.monotonic() >= until {
+                break;
+            }
+            if let Some(id) = self.ready_clients.pop_front() {
+                received += self.serve(now, id);
+            }
+        }
+    }
+
+    /// Writes what waits and reads once; the number of bytes read.
+    fn serve(&mut self, now: Now, id: ConnectionId) -> usize {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.queued = false;
+        }
+        self.send(now, id);
+        let Some(connection) = self.connections.get_mut(&id) else { return 0 };
+        if !connection.wants_read() {
+            return 0;
+        }
+        let received = connection.receive(&mut self.buffer);
+        let open = connection.phase == Phase::Open;
+        let mut count = 0;
+        match received {
+            Received::Bytes(bytes) if open => {
+                count = bytes;
+                self.host.input(now, Input::Received(id, &self.buffer[..bytes]));
+            }
+            Received::End if open => self.host.input(now, Input::HalfClosed(id)),
+            Received::Bytes(_) | Received::Nothing => {}
+            Received::End | Received::Broken => self.drop_broken(id),
+        }
+        self.enqueue(id);
+        count
+    }
+
+    /// Puts a connection into its queue if serving it would get anywhere.
+    fn enqueue(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if connection.queued || !connection.is_ready() {
+            return;
+        }
+        connection.queued = true;
+        match connection.peer {
+            true => self.ready_peers.push_back(id),
+            false => self.ready_clients.push_back(id),
+        }
+    }
+
+    fn perform(&mut self, now: Now) -> io::Result<Option<Ended>> {
+        while let Some(action) = self.host.next_action() {
+            match action {
+                Action::Write(id) => {
+                    if let Some(connection) = self.connections.get_mut(&id) {
+                        connection.has_output = true;
+                    }
+                    self.send(now, id);
+                }
+                Action::Pause(id, paused) => {
+                    if let Some(connection) = self.connections.get_mut(&id) {
+                        connection.paused = paused;
+                    }
+                    self.enqueue(id);
+                }
+                Action::Close { connection, at_once } => self.close(now, connection, at_once),
+                Action::Connect(id, url) => self.dialer.dial(id, url),
+                Action::Disk(lane, ticket, operations) => {
+                    self.disk.submit(lane, ticket, operations);
+                }
+                Action::Read(id, read) => self.disk.read(id, read),
+                Action::Job(id, job) => {
+                    let result = self.entropy.perform(&job)?;
+                    self.pending.push(Pending::Job(id, result));
+                }
+                Action::Notice(notice) => operator::notice(notice),
+                Action::Ready => operator::ready(),
+                Action::Log(level, line) => operator::log(level, &line),
+                Action::Stop(StopReason::Asked) => return Ok(Some(Ended::Gracefully)),
+                Action::Stop(reason) => {
+                    return Ok(Some(Ended::Failed(operator::reason(reason))));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes what the host has for a connection, as far as the socket takes it.
+    fn send(&mut self, now: Now, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if !connection.has_output {
+            return;
+        }
+        let sent = connection.send(&mut self.host, id, now);
+        match (sent, connection.phase) {
+            (Sent::All, Phase::Closing) => self.linger(now, id),
+            (Sent::All | Sent::Blocked, _) => {}
+            (Sent::More, _) => self.enqueue(id),
+            (Sent::Broken, _) => self.drop_broken(id),
+        }
+    }
+
+    fn close(&mut self, now: Now, id: ConnectionId, at_once: bool) {
+        if at_once {
+            self.dialer.forget(id);
+            self.connections.remove(&id);
+        } else if let Some(connection) = self.connections.get_mut(&id) {
+            connection.phase = Phase::Closing;
+            connection.has_output = true;
+            self.send(now, id);
+        }
+    }
+
+    fn linger(&mut self, now: Now, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if connection.linger() {
+            self.lingering.push_back((now.monotonic + LINGER, id));
+            self.enqueue(id);
+        } else {
+            self.connections.remove(&id);
+        }
+    }
+
+    fn end_lingering(&mut self, now: Now) {
+        while self.lingering.front().is_some_and(|(until, _)| *until <= now.monotonic) {
+            if let Some((_, id)) = self.lingering.pop_front() {
+                self.connections.remove(&id);
+            }
+        }
+    }
+
+    /// Forgets a connection; the host is told next turn unless it was done with it.
+    fn drop_broken(&mut self, id: ConnectionId) {
+        if self.connections.remove(&id).is_some_and(|known| known.phase != Phase::Lingering) {
+            self.pending.push(Pending::Broken(id));
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! From flags to a running member, and to the process's exit code.
+//!
+//! Nothing is written before everything that flags can get wrong was checked: a start that fails
+//! leaves no half-made member behind.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use quorra_core::identity::Incarnation;
+use quorra_core::replica::{self, Recovery, RecoveryStep, Replica};
+use quorra_core::{limits, raft};
+use quorra_net::host::{self, Host, Listener};
+
+use crate::bootstrap::bootstrap;
+use crate::clock::Clock;
+use crate::data_dir::{DataDir, Identity};
+use crate::descriptors;
+use crate::disk::Disk;
+use crate::entropy::Entropy;
+use crate::flags::{self, Asked, Config};
+use crate::logging;
+use crate::reactor::{Ended, Listening, Reactor, Waiter};
+
+/// Beside the election timeout, what connecting to an address of a peer may take (etcd).
+const DIAL_TIME: Duration = Duration::from_secs(1);
+
+/// Does what the command line asks for.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    let own = arguments.iter().skip(1).cloned().collect();
+    match flags::read(own, std::env::vars()) {
+        Ok(Asked::Member(config, warnings)) => member(&config, &warnings, arguments),
+        Ok(Asked::Text(text)) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(refusal) => {
+            eprint!("{}", refusal.message);
+            ExitCode::from(refusal.code)
+        }
+    }
+}
+
+/// Runs a member to its end.
+fn member(config: &Config, warnings: &[String], command_line: Vec<String>) -> ExitCode {
+    logging::start(config.log_level);
+    for warning in warnings {
+        log::warn!("{warning}");
+    }
+    log::info!(
+        name = config.name.as_str(),
+        version = env!("CARGO_PKG_VERSION"),
+        data_dir:% = config.data_dir.display();
+        "starting a member"
+    );
+    match run(config, command_line) {
+        Ok(Ended::Gracefully) => {
+            log::info!("stopped");
+            ExitCode::SUCCESS
+        }
+        Ok(Ended::Interrupted) => ExitCode::FAILURE,
+        Ok(Ended::Failed(reason)) | Err(reason) => {
+            log::error!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(config: &Config, command_line: Vec<String>) -> Result<Ended, String> {
+    let descriptor_limit = descriptors::raise_limit();
+    let mut entropy = Entropy::open().map_err(|error| format!("/dev/urandom: {error}"))?;
+    let mut data_dir = DataDir::open(&config.data_dir).map_err(|error| error.to_string())?;
+    let first = match data_dir.identity() {
+        Some(_) => None,
+        None => Some(bootstrap(config)?),
+    };
+    let listeners = listen(config)?;
+    let identity = match (&first, data_dir.identity()) {
+        (Some(first), _) => Identity { cluster: first.cluster, member: first.member },
+        (None, Some(identity)) => identity,
+        (None, None) => unreachable!("a member without an identity was bootstrapped above"),
+    };
+    let incarnation = data_dir.begin(identity).map_err(|error| error.to_string())?;
+    log::info!(
+        member:% = identity.member,
+        cluster:% = identity.cluster,
+        incarnation = incarnation.0;
+        "this member is"
+    );
+    let clock = Clock::start();
+    let seed = entropy.seed().map_err(|error| format!("/dev/urandom: {error}"))?;
+    let options = replica_options(config, identity, incarnation, seed);
+    let recovery =
+        Recovery::start(options, data_dir.found().map_err(|e| e.to_string())?, first, clock.now());
+    let replica = recover(recovery, &data_dir)?;
+    let options = host_options(config, incarnation, descriptor_limit, command_line);
+    let host = Host::new(options, replica, clock.now());
+    let system = |error: std::io::Error| format!("the operating system refuses: {error}");
+    let waiter = Waiter::new().map_err(system)?;
+    let disk = Disk::start(&config.data_dir, waiter.waker()).map_err(system)?;
+    let dial_timeout = config.election_timeout + DIAL_TIME;
+    Reactor::new(waiter, clock, host, disk, entropy, listeners, dial_timeout)
+        .and_then(Reactor::run)
+        .map_err(system)
+}
+
+/// Listens at every URL; peers' first, because their port tells most about a second start.
+fn listen(config: &Config) -> Result<Vec<Listening>, String> {
+    let peers = config.listen_peer_urls.iter().map(|url| (url, Listener::Peer));
+    let clients = config.listen_client_urls.iter().map(|url| (url, Listener::Client));
+    peers.chain(clients).map(|(url, kind)| Listening::bind(url, kind)).collect()
+}
+
+/// Reads what recovery asks for until the replica stands.
+fn recover(mut recovery: Recovery, data_dir: &DataDir) -> Result<Replica, String> {
+    let mut bytes = None;
+    loop {
+        match recovery.next(bytes.take()) {
+            RecoveryStep::Read(read) => {
+                bytes = data_dir
+                    .read(read)
+                    .map_err(|error| log::error!(error:% = error; "cannot read {:?}", read.file))
+                    .ok();
+            }
+            RecoveryStep::Ready(replica) => return Ok(*replica),
+            RecoveryStep::Failed(error) => return Err(error.to_string()),
+        }
+    }
+}
+
+fn replica_options(
+    config: &Config,
+    identity: Identity,
+    incarnation: Incarnation,
+    seed: u64,
+) -> replica::Options {
+    replica::Options {
+        raft: raft::Options {
+            id: identity.member,
+            election_timeout: config.election_timeout,
+            heartbeat_interval: config.heartbeat_interval,
+            pre_vote: config.pre_vote,
+            check_quorum: true,
+            inflight_messages_max: limits::INFLIGHT_MESSAGES_MAX,
+            inflight_bytes_max: limits::INFLIGHT_BYTES_MAX,
+            append_bytes_target: limits::APPEND_BYTES_TARGET,
+            tail_bytes_max: limits::LOG_TAIL_BYTES_MAX,
+            uncommitted_bytes_max: limits::UNCOMMITTED_BYTES_MAX,
+        },
+        incarnation,
+        seed,
+        segment_bytes: limits::SEGMENT_BYTES,
+        checkpoint_log_bytes: limits::CHECKPOINT_LOG_BYTES_MIN,
+        entries_kept: config.snapshot_count,
+        slice_keys: limits::SLICE_KEYS,
+        request_bytes_max: config.request_bytes_max,
+        quota_bytes: config.quota_bytes,
+        strict_reconfig_check: config.strict_reconfig_check,
+        version: crate::ETCD_VERSION.to_string(),
+    }
+}
+
+fn host_options(
+    config: &Config,
+    incarnation: Incarnation,
+    descriptor_limit: u64,
+    command_line: Vec<String>,
+) -> host::Options {
+    host::Options {
+        name: config.name.clone(),
+        client_urls: crate::urls::strings(&config.advertise_client_urls),
+        v2: config.v2,
+        request_bytes_max: config.request_bytes_max,
+        cors: config.cors.clone(),
+        host_whitelist: config.host_whitelist.clone(),
+        incarnation,
+        connections_max: descriptors::connections_max(descriptor_limit),
+        command_line,
+        file_descriptor_limit: descriptor_limit,
+    }
+}
