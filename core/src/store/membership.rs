@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::v3::hash;
+use super::hash;
 use crate::identity::{ClusterId, MemberId};
 use crate::raft::Configuration;
 

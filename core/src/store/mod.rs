@@ -7,6 +7,7 @@
 
 pub mod checkpoint;
 pub mod command;
+mod hash;
 pub mod membership;
 mod state;
 pub mod v2;

@@ -5,10 +5,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::checkpoint::Writer;
-use super::command::{Body, Command, Identity};
+use super::command::{self, Body, Command, Identity};
 use super::membership::{Change, Member, Membership, Refusal};
-use super::{v2, v3};
-use crate::codec::DecodeError;
+use super::{hash, v2, v3};
+use crate::codec::{DecodeError, Reader, Write};
 use crate::identity::{ClusterId, MemberId};
 use crate::raft::{Configuration, Entry, EntryKind, Position};
 use crate::time::WallTime;
@@ -69,6 +69,37 @@ pub(super) struct Particulars {
     pub(super) stamp: WallTime,
 }
 
+impl Particulars {
+    /// Their own layout, in checkpoints.
+    pub(super) fn write(&self, out: &mut impl Write) {
+        out.put_u64(self.membership.cluster.0);
+        out.put_count(self.membership.members.len());
+        self.membership.members.values().for_each(|member| command::put_member(out, member));
+        out.put_count(self.membership.removed.len());
+        self.membership.removed.iter().for_each(|id| out.put_u64(id.0));
+        out.put_flag(self.cluster_version.is_some());
+        if let Some(version) = &self.cluster_version {
+            out.put_block(version.as_bytes());
+        }
+        out.put_i64(self.stamp.0);
+    }
+
+    /// The counterpart of [`Self::write`].
+    pub(super) fn read(reader: &mut Reader) -> Result<Self, DecodeError> {
+        let mut membership =
+            Membership { cluster: ClusterId(reader.u64()?), ..Membership::default() };
+        for _ in 0..reader.count()? {
+            let member = command::read_member(reader)?;
+            membership.members.insert(member.id, member);
+        }
+        for _ in 0..reader.count()? {
+            membership.removed.insert(MemberId(reader.u64()?));
+        }
+        let cluster_version = if reader.flag()? { Some(command::read_text(reader)?) } else { None };
+        Ok(Self { membership, cluster_version, stamp: WallTime(reader.i64()?) })
+    }
+}
+
 impl State {
     /// Before the first command. A slice of long work visits `slice_keys` keys.
     #[must_use]
@@ -116,6 +147,9 @@ impl State {
             return Ok(Applied { identity: None, outcome: Outcome::Done, configuration: None });
         }
         let command = Command::decode(entry.payload.clone())?;
+        if command::entry_kind(&command.body) != entry.kind {
+            return Err(DecodeError { rule: "a command in an entry of another kind", offset: 0 });
+        }
         self.stamp = self.stamp.max(command.stamp);
         let outcome = self.carry_out(command.body);
         let is_configuration = entry.kind == EntryKind::Configuration;
@@ -163,9 +197,14 @@ impl State {
         }
     }
 
+    /// etcd writes members to hidden nodes of its v2 store. Each such write takes an index: one,
+    /// but two for a removal, which also leaves a node that remembers it.
     fn change_members(&mut self, change: Change) -> Result<Vec<Member>, Refusal> {
+        let touches = if matches!(change, Change::Remove(_)) { 2 } else { 1 };
         self.membership.change(change)?;
-        self.v2.touch();
+        (0..touches).for_each(|_| {
+            self.v2.touch();
+        });
         Ok(self.membership.members.values().cloned().collect())
     }
 
@@ -274,15 +313,30 @@ impl State {
         if self.is_blocked() {
             return None;
         }
+        Some(self.v3.hash()?.wrapping_add(self.hash_beside_v3()))
+    }
+
+    fn hash_beside_v3(&self) -> u64 {
         let version = self.cluster_version.as_deref().unwrap_or_default();
-        let rest = v3::hash::of_block(version.as_bytes()).wrapping_add(self.membership.hash());
-        Some(self.v3.hash()?.wrapping_add(self.v2.hash()).wrapping_add(rest))
+        let rest = hash::of_block(version.as_bytes()).wrapping_add(self.membership.hash());
+        self.v2.hash().wrapping_add(rest)
     }
 
     /// Begins a checkpoint of the state as it is, which is that after the entry at `at`; none
     /// while something blocks it.
     pub fn begin_checkpoint(&mut self, at: Position) -> Option<Writer> {
-        if self.is_blocked() { None } else { Some(Writer::begin(self, at)) }
+        if self.is_blocked() {
+            return None;
+        }
+        let v3 = v3::Snapshot::of(&self.v3);
+        let hashes = (self.hash_beside_v3(), self.v3.hash());
+        self.v2.begin_checkpoint();
+        Some(Writer::new(at, &self.particulars(), v3, hashes))
+    }
+
+    /// Keys that a slice of long work visits.
+    pub(super) fn slice_keys(&self) -> usize {
+        self.slice_keys
     }
 
     /// Panics if an invariant is broken; for the simulator and the fuzzer.
@@ -292,3 +346,6 @@ impl State {
         self.membership.check();
     }
 }
+
+#[cfg(test)]
+mod tests;

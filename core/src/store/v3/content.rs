@@ -1,10 +1,10 @@
 //! The versions themselves: history and key index, changed together.
 
-use super::hash;
 use super::history::{History, Slot};
 use super::key_index::{KeyIndex, Versions};
 use super::removal::{Removal, Removals};
 use super::{LeaseId, Put, Record, Revision};
+use crate::store::hash;
 
 /// What the store holds.
 ///
@@ -118,10 +118,7 @@ impl Content {
     /// The hash of all that is alive; none while removals are pending, whose victims are not all
     /// known yet.
     pub(super) fn hash(&self) -> Option<u64> {
-        let revisions = hash::of_pair(
-            self.history.revision().cast_unsigned(),
-            self.compact_revision.cast_unsigned(),
-        );
+        let revisions = hash_of_revisions(self.history.revision(), self.compact_revision);
         (self.removals.len() == 0).then(|| self.live_hash.wrapping_add(revisions))
     }
 
@@ -154,6 +151,11 @@ impl Content {
             assert!(changes == places, "index and history hold the same changes");
         }
     }
+}
+
+/// What the revisions add to the hash of a store.
+pub(super) fn hash_of_revisions(revision: i64, compact_revision: i64) -> u64 {
+    hash::of_pair(revision.cast_unsigned(), compact_revision.cast_unsigned())
 }
 
 /// The version that a put makes of the one before.

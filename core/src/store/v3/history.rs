@@ -11,10 +11,11 @@
 //! ```
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use super::{Record, Revision};
+use crate::codec::DecodeError;
 
 /// Main revisions in one chunk.
 const CHUNK_REVISIONS: i64 = 4096;
@@ -188,6 +189,71 @@ impl History {
 
     fn open_chunk(&mut self) -> &mut Chunk {
         self.chunks.back_mut().expect("a history has a chunk")
+    }
+}
+
+/// Changes in any order of places, to make a history of.
+#[derive(Debug, Default)]
+pub(super) struct Placed {
+    /// By the number of the chunk.
+    chunks: BTreeMap<i64, Vec<(Revision, Slot)>>,
+    /// Tombstones in key order.
+    removals: BTreeMap<Revision, Vec<Record>>,
+}
+
+impl Placed {
+    pub(super) fn put(&mut self, place: Revision, record: Record) {
+        let chunk = self.chunks.entry(place.main / CHUNK_REVISIONS).or_default();
+        chunk.push((place, Slot::Put(record)));
+    }
+
+    /// A tombstone for a version. Of one place they come in key order.
+    pub(super) fn remove(&mut self, place: Revision, ended: Record) {
+        self.removals.entry(place).or_default().push(ended);
+    }
+}
+
+/// Places that got another `sub`, because what was before them in their revision is gone.
+pub(super) type Moved = BTreeMap<Revision, Revision>;
+
+impl History {
+    /// The changes up to `revision`. Each revision has some.
+    ///
+    /// # Errors
+    /// When two of them claim one place, or a revision has none.
+    pub(super) fn of(placed: Placed, revision: i64) -> Result<(Self, Moved), DecodeError> {
+        let error = |rule| DecodeError { rule, offset: 0 };
+        let Placed { mut chunks, removals } = placed;
+        for (place, ended) in removals {
+            let chunk = chunks.entry(place.main / CHUNK_REVISIONS).or_default();
+            chunk.push((place, Slot::Removal(Box::new(Removed { ended }))));
+        }
+        let mut history = Self::starting_at(1);
+        let mut moved = Moved::new();
+        let mut last = None;
+        for mut changes in chunks.into_values() {
+            changes.sort_unstable_by_key(|(place, _)| *place);
+            for (place, slot) in changes {
+                if last.replace(place) == Some(place) {
+                    return Err(error("two changes at one place of a v3 history"));
+                }
+                if history.revision < place.main {
+                    history.begin();
+                }
+                if history.revision != place.main {
+                    return Err(error("a revision of a v3 history has no change"));
+                }
+                let new = history.push(slot);
+                if new != place {
+                    moved.insert(place, new);
+                }
+            }
+        }
+        if history.revision == revision {
+            Ok((history, moved))
+        } else {
+            Err(error("a v3 history ends before its store"))
+        }
     }
 }
 

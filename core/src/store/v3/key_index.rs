@@ -21,6 +21,7 @@ use core::borrow::Borrow;
 use core::cmp::Ordering;
 use core::ops::Bound;
 
+use super::history::Moved;
 use super::{Interval, Record, Revision};
 
 /// The changes of one key, oldest first.
@@ -92,6 +93,17 @@ impl Versions {
                 *self = Self::Many(Box::new(Several { revisions }));
             }
             Self::Many(several) => several.revisions.push(revision),
+        }
+    }
+
+    /// Renames places, keeping their order.
+    pub(super) fn move_places(&mut self, moved: &Moved) {
+        let rename = |place: Revision| moved.get(&place).copied().unwrap_or(place);
+        match self {
+            Self::One { .. } => *self = Self::one(rename(self.newest())),
+            Self::Many(several) => {
+                several.revisions.iter_mut().for_each(|place| *place = rename(*place));
+            }
         }
     }
 

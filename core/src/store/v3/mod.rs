@@ -26,7 +26,6 @@ mod assembly;
 mod content;
 mod decision;
 mod evaluation;
-pub(super) mod hash;
 mod history;
 mod key_index;
 mod reading;
@@ -34,6 +33,7 @@ mod record;
 mod removal;
 mod request;
 mod revision;
+mod snapshot;
 pub mod txn;
 mod walk;
 
@@ -46,6 +46,7 @@ pub use request::{
     Range, RangeAnswer, SortOrder, SortTarget, Txn, Write,
 };
 pub use revision::Revision;
+pub use snapshot::{Loader, Snapshot};
 
 use super::WorkId;
 use assembly::{Assembly, Hole};

@@ -69,7 +69,7 @@ impl Record {
 
     /// The hash of everything.
     pub(crate) fn hash(&self) -> u64 {
-        super::hash::of_block(&self.0)
+        crate::store::hash::of_block(&self.0)
     }
 
     fn number(&self, at: usize) -> i64 {

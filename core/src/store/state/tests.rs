@@ -1,0 +1,129 @@
+use super::super::command::Identity;
+use super::*;
+use crate::identity::Incarnation;
+use crate::raft::{Index, Term};
+use alloc::vec;
+use bytes::Bytes;
+
+/// Applies commands as entries one after another, stamped with the time given.
+struct Log {
+    state: State,
+    last: Index,
+}
+
+impl Log {
+    fn new(slice_keys: usize) -> Self {
+        Self { state: State::new(slice_keys), last: Index(0) }
+    }
+
+    fn apply_at(&mut self, seconds: i64, body: Body) -> Outcome {
+        let kind = command::entry_kind(&body);
+        let stamp = WallTime(seconds * 1_000_000_000);
+        let identity = Identity { member: MemberId(1), incarnation: Incarnation(1), counter: 1 };
+        let payload = Command { identity, stamp, user: Bytes::new(), body }.encode();
+        self.last = self.last.next();
+        let entry = Entry::new(Term(1), self.last, kind, payload);
+        let applied = self.state.apply(&entry).expect("the command is understood");
+        assert_eq!(applied.identity, Some(identity));
+        assert_eq!(applied.configuration.is_some(), kind == EntryKind::Configuration);
+        self.state.check();
+        applied.outcome
+    }
+
+    fn apply(&mut self, body: Body) -> Outcome {
+        self.apply_at(1_700_000_000, body)
+    }
+}
+
+fn member(id: u64) -> Member {
+    Member {
+        id: MemberId(id),
+        name: String::new(),
+        peer_urls: vec![alloc::format!("http://{id}")],
+        client_urls: vec![],
+        is_learner: false,
+    }
+}
+
+fn publish(id: u64) -> Body {
+    Body::Publish { member: MemberId(id), name: "n".into(), client_urls: vec!["http://c".into()] }
+}
+
+fn set(path: &str, ttl: Option<u64>) -> Body {
+    Body::V2(v2::Write::Set {
+        path: v2::Path::clean(path.as_bytes()),
+        value: Bytes::from_static(b"v"),
+        directory: false,
+        ttl,
+        refresh: false,
+    })
+}
+
+#[test]
+fn a_fresh_single_member_is_at_v2_index_3() {
+    let mut log = Log::new(1);
+    let outcome = log.apply(Body::Membership(Change::Add(member(1))));
+    assert_eq!(outcome, Outcome::Members(Ok(vec![member(1)])));
+    assert_eq!(log.apply(publish(1)), Outcome::Done);
+    assert_eq!(log.apply(Body::ClusterVersion("3.5.0".into())), Outcome::Done);
+    assert_eq!(log.state.v2().index(), 3);
+    assert_eq!(log.state.revision(), 1);
+    assert_eq!(log.state.cluster_version(), Some("3.5.0"));
+    assert_eq!(log.state.membership().members[&MemberId(1)].name, "n");
+    assert!(log.state.configuration().voters.contains(&MemberId(1)));
+}
+
+#[test]
+fn what_changes_nothing_takes_no_v2_index() {
+    let mut log = Log::new(1);
+    log.apply(Body::Membership(Change::Add(member(1))));
+    let refused = log.apply(Body::Membership(Change::Add(member(1))));
+    assert_eq!(refused, Outcome::Members(Err(Refusal::IdExists)));
+    log.apply(publish(2));
+    assert_eq!(log.state.v2().index(), 1);
+    log.apply(Body::Membership(Change::Add(member(2))));
+    log.apply(Body::Membership(Change::Remove(MemberId(2))));
+    assert_eq!(log.state.v2().index(), 4, "a removal takes two");
+}
+
+#[test]
+fn time_never_goes_back() {
+    let mut log = Log::new(10);
+    log.apply_at(2_000_000_000, Body::V2Sync);
+    let outcome = log.apply_at(1_999_999_000, set("/a", Some(5)));
+    let Outcome::V2(Ok(event)) = outcome else { panic!("the set succeeds: {outcome:?}") };
+    assert_eq!(event.node.expiration, Some(WallTime(2_000_000_005_000_000_000)));
+}
+
+#[test]
+fn an_expiry_of_many_nodes_is_sliced_and_blocks() {
+    let mut sliced = Log::new(2);
+    let mut whole = Log::new(1000);
+    for log in [&mut sliced, &mut whole] {
+        for name in ["/a", "/b", "/c", "/d", "/e"] {
+            log.apply(set(name, Some(1)));
+        }
+    }
+    assert_eq!(whole.apply_at(1_800_000_000, Body::V2Sync), Outcome::Done);
+    assert_eq!(sliced.apply_at(1_800_000_000, Body::V2Sync), Outcome::Done);
+    assert!(sliced.state.is_blocked());
+    assert_eq!(sliced.state.hash(), None);
+    while sliced.state.has_work() {
+        assert!(sliced.state.work().is_empty());
+    }
+    assert_eq!(sliced.state.v2().index(), 10);
+    assert_eq!(sliced.state.hash(), whole.state.hash());
+    assert!(whole.state.hash().is_some());
+}
+
+#[test]
+fn an_unknown_command_is_an_error_not_a_guess() {
+    let mut state = State::new(1);
+    let entry = |kind, payload| Entry::new(Term(1), Index(1), kind, payload);
+    let garbage = entry(EntryKind::Command, Bytes::from_static(&[1, 2, 3]));
+    assert!(state.apply(&garbage).is_err());
+    let body = Body::Membership(Change::Remove(MemberId(1)));
+    let command =
+        Command { identity: Identity::default(), stamp: WallTime(1), user: Bytes::new(), body };
+    assert!(state.apply(&entry(EntryKind::Command, command.encode())).is_err());
+}
