@@ -1,0 +1,183 @@
+//! Whole replicas, driven by messages, with a disk that answers at once. Faults are the
+//! simulator's business; here each test tells one story.
+
+mod cluster;
+
+use bytes::Bytes;
+use cluster::Cluster;
+use quorra_core::identity::MemberId;
+use quorra_core::replica::{Failure, Reply, Request, Response, StopReason};
+use quorra_core::store::v2;
+use quorra_core::store::v3::{self, Answer, Interval, Put, Range, Write};
+
+fn put(key: &str, value: &[u8]) -> Request {
+    Request::V3Write(Write::Put(Put {
+        key: Bytes::copy_from_slice(key.as_bytes()),
+        value: Some(Bytes::copy_from_slice(value)),
+        lease: Some(None),
+        previous: false,
+    }))
+}
+
+fn range(key: &str, serializable: bool) -> Request {
+    let range = Range {
+        interval: Interval::Key(Bytes::copy_from_slice(key.as_bytes())),
+        limit: 0,
+        revision: 0,
+        order: v3::SortOrder::None,
+        target: v3::SortTarget::Key,
+        keys_only: false,
+        count_only: false,
+        mod_revisions: (0, 0),
+        create_revisions: (0, 0),
+    };
+    Request::V3Range { range, serializable }
+}
+
+fn set(path: &str, value: &str, ttl: Option<u64>) -> Request {
+    Request::V2Write(v2::Write::Set {
+        path: v2::Path::clean(path.as_bytes()),
+        value: Bytes::copy_from_slice(value.as_bytes()),
+        directory: false,
+        ttl,
+        refresh: false,
+    })
+}
+
+fn get(path: &str) -> Request {
+    let path = v2::Path::clean(path.as_bytes());
+    Request::V2Get { get: v2::Get { path, recursive: false, sorted: true }, quorum: true }
+}
+
+fn value_of(reply: &Reply) -> Option<Vec<u8>> {
+    match &reply.outcome {
+        Ok(Response::V3(Ok(Answer::Range(range)))) => {
+            range.records.first().map(|record| record.value().to_vec())
+        }
+        other => panic!("not the answer to a range: {other:?}"),
+    }
+}
+
+fn put_revision(reply: &Reply) -> i64 {
+    match &reply.outcome {
+        Ok(Response::V3(Ok(Answer::Put { revision, .. }))) => *revision,
+        other => panic!("not the answer to a put: {other:?}"),
+    }
+}
+
+#[test]
+fn a_single_member_serves_and_remembers() {
+    let mut cluster = Cluster::started(1);
+    let one = MemberId(1);
+    assert_eq!(put_revision(&cluster.call(one, put("a", b"1"))), 2);
+    assert_eq!(value_of(&cluster.call(one, range("a", false))), Some(b"1".to_vec()));
+    cluster.kill(one);
+    cluster.start(one);
+    assert_eq!(value_of(&cluster.call(one, range("a", true))), Some(b"1".to_vec()));
+    assert_eq!(put_revision(&cluster.call(one, put("a", b"2"))), 3);
+}
+
+#[test]
+fn every_member_takes_writes_and_reads_of_both_apis() {
+    let mut cluster = Cluster::started(3);
+    for id in 1..=3 {
+        let key = format!("k{id}");
+        put_revision(&cluster.call(MemberId(id), put(&key, key.as_bytes())));
+        let reply = cluster.call(MemberId(id), set(&key, "v", None));
+        assert!(matches!(reply.outcome, Ok(Response::V2(Ok(_)))), "{reply:?}");
+    }
+    for (id, key) in [(1, "k3"), (2, "k1"), (3, "k2")] {
+        let read = cluster.call(MemberId(id), range(key, false));
+        assert_eq!(value_of(&read), Some(key.as_bytes().to_vec()));
+        assert!(matches!(cluster.call(MemberId(id), get(key)).outcome, Ok(Response::V2(Ok(_)))));
+    }
+    let hash =
+        |c: &Cluster, id| c.nodes[&MemberId(id)].replica.as_ref().and_then(|r| r.state_hash());
+    cluster.wait(|c| hash(c, 1) == hash(c, 2) && hash(c, 2) == hash(c, 3));
+}
+
+#[test]
+fn the_loss_of_the_leader_loses_nothing() {
+    let mut cluster = Cluster::started(3);
+    let old = cluster.leader().expect("it was started");
+    put_revision(&cluster.call(old, put("a", b"1")));
+    cluster.kill(old);
+    let survivor = *cluster.nodes.keys().find(|id| **id != old).expect("three members");
+    assert_eq!(put_revision(&cluster.call(survivor, put("b", b"2"))), 3);
+    cluster.start(old);
+    assert_eq!(value_of(&cluster.call(old, range("b", false))), Some(b"2".to_vec()));
+}
+
+#[test]
+fn all_members_restart_with_what_was_acknowledged() {
+    let mut cluster = Cluster::started(3);
+    for n in 0..300 {
+        let id = MemberId(n % 3 + 1);
+        put_revision(&cluster.call(id, put(&format!("k{n}"), &[7; 1000])));
+    }
+    for id in 1..=3 {
+        cluster.kill(MemberId(id));
+    }
+    for id in 1..=3 {
+        cluster.start(MemberId(id));
+    }
+    for n in 0..300 {
+        let read = cluster.call(MemberId(n % 3 + 1), range(&format!("k{n}"), false));
+        assert_eq!(value_of(&read), Some(vec![7; 1000]));
+    }
+}
+
+#[test]
+fn a_member_far_behind_is_sent_a_snapshot() {
+    let mut cluster = Cluster::started(3);
+    let leader = cluster.leader().expect("it was started");
+    let behind = *cluster.nodes.keys().find(|id| **id != leader).expect("three members");
+    cluster.kill(behind);
+    for n in 0..1000 {
+        put_revision(&cluster.call(leader, put(&format!("k{n}"), &[7; 1000])));
+    }
+    cluster.start(behind);
+    let applied = |c: &Cluster, id: &MemberId| {
+        c.nodes[id].replica.as_ref().map(|replica| replica.status().applied_index)
+    };
+    cluster.wait(|c| applied(c, &behind) == applied(c, &leader));
+    assert_eq!(value_of(&cluster.call(behind, range("k999", false))), Some(vec![7; 1000]));
+    cluster.kill(behind);
+    cluster.start(behind);
+    assert_eq!(value_of(&cluster.call(behind, range("k999", false))), Some(vec![7; 1000]));
+}
+
+#[test]
+fn without_a_quorum_a_write_times_out_and_a_local_read_is_answered() {
+    let mut cluster = Cluster::started(3);
+    let leader = cluster.leader().expect("it was started");
+    put_revision(&cluster.call(leader, put("a", b"1")));
+    let others: Vec<MemberId> = cluster.nodes.keys().copied().filter(|id| *id != leader).collect();
+    others.iter().for_each(|id| cluster.kill(*id));
+    let reply = cluster.call(leader, put("a", b"2"));
+    assert!(matches!(reply.outcome, Err(Failure::Timeout)), "{reply:?}");
+    assert_eq!(value_of(&cluster.call(leader, range("a", true))), Some(b"1".to_vec()));
+}
+
+#[test]
+fn a_ttl_ends_through_the_log() {
+    let mut cluster = Cluster::started(3);
+    cluster.call(MemberId(1), set("/short", "v", Some(1)));
+    let gone = |reply: &Reply| matches!(reply.outcome, Ok(Response::V2(Err(_))));
+    assert!(!gone(&cluster.call(MemberId(2), get("/short"))));
+    let end = cluster.now.monotonic.0 + 3_000_000_000;
+    cluster.wait(|c| c.now.monotonic.0 > end);
+    assert!(gone(&cluster.call(MemberId(2), get("/short"))));
+}
+
+#[test]
+fn a_member_that_is_asked_to_go_hands_over_first() {
+    let mut cluster = Cluster::started(3);
+    let old = cluster.leader().expect("it was started");
+    cluster.input(old, quorra_core::replica::Input::Stop);
+    cluster.wait(|c| c.nodes[&old].stopped.is_some());
+    assert_eq!(cluster.nodes[&old].stopped, Some(StopReason::Asked));
+    let since = cluster.now.monotonic;
+    cluster.wait(|c| c.leader().is_some());
+    assert!(cluster.now.monotonic.0 - since.0 < 100_000_000, "nobody waited for a timeout");
+}
