@@ -240,7 +240,7 @@ impl Cluster {
                 answer(lane, ticket, inputs);
             }
             Effect::Read(read, place) => {
-                inputs.push_back(Input::Read(read, Ok(node.read(place).into())));
+                inputs.push_back(Input::Read(read, Ok(node.read(place))));
             }
             Effect::Send(to, message) => self.mail.push_back((id, to, message)),
             Effect::Reply(request, reply) => self.replies.entry(request).or_default().push(reply),
