@@ -18,6 +18,8 @@ pub mod disk;
 pub mod entropy;
 pub mod flags;
 pub mod logging;
+pub mod reactor;
+pub mod start;
 pub mod urls;
 
 /// The release of etcd that clients take a member for: what `/version` and `Status` say.

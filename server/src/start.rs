@@ -7,13 +7,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use quorra_core::identity::Incarnation;
-use quorra_core::replica::{self, Recovery, RecoveryStep, Replica};
+use quorra_core::replica::{self, Bootstrap, Recovery, RecoveryStep, Replica};
+use quorra_core::wal::Found;
 use quorra_core::{limits, raft};
 use quorra_net::host::{self, Host, Listener};
 
-use crate::bootstrap::bootstrap;
+use crate::bootstrap;
 use crate::clock::Clock;
-use crate::data_dir::{DataDir, Identity};
+use crate::data_dir::DataDir;
 use crate::descriptors;
 use crate::disk::Disk;
 use crate::entropy::Entropy;
@@ -70,39 +71,43 @@ fn member(config: &Config, warnings: &[String], command_line: Vec<String>) -> Ex
 fn run(config: &Config, command_line: Vec<String>) -> Result<Ended, String> {
     let descriptor_limit = descriptors::raise_limit();
     let mut entropy = Entropy::open().map_err(|error| format!("/dev/urandom: {error}"))?;
-    let mut data_dir = DataDir::open(&config.data_dir).map_err(|error| error.to_string())?;
-    let first = match data_dir.identity() {
-        Some(_) => None,
-        None => Some(bootstrap(config)?),
-    };
+    let data_dir = DataDir::open(&config.data_dir).map_err(|error| error.to_string())?;
+    let found = data_dir.found().map_err(|error| error.to_string())?;
+    let first = first_configuration(config, &found)?;
     let listeners = listen(config)?;
-    let identity = match (&first, data_dir.identity()) {
-        (Some(first), _) => Identity { cluster: first.cluster, member: first.member },
-        (None, Some(identity)) => identity,
-        (None, None) => unreachable!("a member without an identity was bootstrapped above"),
-    };
-    let incarnation = data_dir.begin(identity).map_err(|error| error.to_string())?;
-    log::info!(
-        member:% = identity.member,
-        cluster:% = identity.cluster,
-        incarnation = incarnation.0;
-        "this member is"
-    );
+    let incarnation = data_dir.next_incarnation().map_err(|error| error.to_string())?;
     let clock = Clock::start();
     let seed = entropy.seed().map_err(|error| format!("/dev/urandom: {error}"))?;
-    let options = replica_options(config, identity, incarnation, seed);
-    let recovery =
-        Recovery::start(options, data_dir.found().map_err(|e| e.to_string())?, first, clock.now());
+    let options = replica_options(config, first.as_ref(), incarnation, seed);
+    let recovery = Recovery::start(options, found, first, clock.now());
     let replica = recover(recovery, &data_dir)?;
+    let status = replica.status();
+    log::info!(
+        member:% = status.member,
+        cluster:% = status.cluster,
+        incarnation = incarnation.0,
+        applied = status.applied_index.0;
+        "recovered"
+    );
     let options = host_options(config, incarnation, descriptor_limit, command_line);
     let host = Host::new(options, replica, clock.now());
     let system = |error: std::io::Error| format!("the operating system refuses: {error}");
     let waiter = Waiter::new().map_err(system)?;
-    let disk = Disk::start(&config.data_dir, waiter.waker()).map_err(system)?;
+    let disk = Disk::start(data_dir.root(), waiter.wake()).map_err(system)?;
     let dial_timeout = config.election_timeout + DIAL_TIME;
     Reactor::new(waiter, clock, host, disk, entropy, listeners, dial_timeout)
         .and_then(Reactor::run)
         .map_err(system)
+}
+
+/// The members to begin with. A member that has a log ignores its initial flags, unless it died
+/// before the first entries were in that log; then the flags are those that it was started with.
+fn first_configuration(config: &Config, found: &[Found]) -> Result<Option<Bootstrap>, String> {
+    if found.is_empty() {
+        return bootstrap::checked(config).map(Some);
+    }
+    log::info!("found data: the initial flags are ignored");
+    Ok(bootstrap::from_flags(config).ok())
 }
 
 /// Listens at every URL; peers' first, because their port tells most about a second start.
@@ -131,13 +136,14 @@ fn recover(mut recovery: Recovery, data_dir: &DataDir) -> Result<Replica, String
 
 fn replica_options(
     config: &Config,
-    identity: Identity,
+    first: Option<&Bootstrap>,
     incarnation: Incarnation,
     seed: u64,
 ) -> replica::Options {
     replica::Options {
         raft: raft::Options {
-            id: identity.member,
+            // Recovery prefers what the log says.
+            id: first.map(|first| first.member).unwrap_or_default(),
             election_timeout: config.election_timeout,
             heartbeat_interval: config.heartbeat_interval,
             pre_vote: config.pre_vote,

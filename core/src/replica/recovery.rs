@@ -61,7 +61,8 @@ pub struct Bootstrap {
     pub cluster: ClusterId,
     /// This member.
     pub member: MemberId,
-    /// All of them; names and client URLs are published later.
+    /// All of them; names and client URLs are published later. None for a member that joins a
+    /// running cluster: its log comes from there.
     pub members: Vec<Member>,
 }
 
@@ -344,6 +345,7 @@ impl Recovery {
         let mut first = None;
         if last == Position::default()
             && let Some(bootstrap) = &self.bootstrap
+            && !bootstrap.members.is_empty()
         {
             let batch = first_batch(&bootstrap.members);
             for entry in &batch.entries {

@@ -8,10 +8,11 @@ mod running;
 
 use std::time::Duration;
 
-use quorra_core::identity::ClusterId;
+use quorra_core::identity::{ClusterId, MemberId};
 use quorra_core::replica::Bootstrap;
 
 use crate::flags::{Config, InitialState};
+use crate::urls;
 use initial_cluster::InitialCluster;
 use running::Running;
 
@@ -20,8 +21,8 @@ const BOOTSTRAPPED_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long each peer may take to say who the members are (etcd).
 const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The first configuration, or why the flags give none.
-pub fn bootstrap(config: &Config) -> Result<Bootstrap, String> {
+/// The first configuration, or why the flags and the other members allow none.
+pub fn checked(config: &Config) -> Result<Bootstrap, String> {
     let cluster = InitialCluster::parse(&config.initial_cluster)?;
     match config.initial_state {
         InitialState::New => form(config, &cluster),
@@ -29,26 +30,37 @@ pub fn bootstrap(config: &Config) -> Result<Bootstrap, String> {
     }
 }
 
+/// The first configuration of a new cluster as the flags alone describe it.
+pub fn from_flags(config: &Config) -> Result<Bootstrap, String> {
+    let cluster = InitialCluster::parse(&config.initial_cluster)?;
+    described(config, &cluster)
+}
+
+fn described(config: &Config, cluster: &InitialCluster) -> Result<Bootstrap, String> {
+    let own = urls::strings(cluster.urls_of(&config.name)?);
+    let mut members = cluster.members(&config.token)?;
+    // A member is started once it has published its name itself.
+    members.iter_mut().for_each(|member| member.name.clear());
+    let ids: Vec<_> = members.iter().map(|member| member.id).collect();
+    let member = MemberId::of_bootstrap(&own, &config.token);
+    Ok(Bootstrap { cluster: ClusterId::of(&ids), member, members })
+}
+
 /// A new cluster: all its members start from the same list.
 fn form(config: &Config, cluster: &InitialCluster) -> Result<Bootstrap, String> {
     cluster.urls_of(&config.name)?;
     cluster.check_advertised(&config.name, &config.advertise_peer_urls)?;
     cluster.check_unique()?;
-    let members = cluster.members(&config.token)?;
-    let own = members
-        .iter()
-        .find(|member| member.name == config.name)
-        .map(|member| member.id)
-        .expect("the list was found to hold this name");
+    let bootstrap = described(config, cluster)?;
     let running = Running::fetch(&cluster.others(&config.name), BOOTSTRAPPED_TIMEOUT);
-    if running.is_some_and(|running| running.has_published(own)) {
-        return Err(format!("member {own} has already been bootstrapped"));
+    if running.is_some_and(|running| running.has_published(bootstrap.member)) {
+        return Err(format!("member {} has already been bootstrapped", bootstrap.member));
     }
-    let ids: Vec<_> = members.iter().map(|member| member.id).collect();
-    Ok(Bootstrap { cluster: ClusterId::of(&ids), member: own, members })
+    Ok(bootstrap)
 }
 
-/// A running cluster: its ids count, and the list must match it member by member.
+/// A running cluster: its ids count, and the list must match it member by member. The log comes
+/// from there as well.
 fn join(config: &Config, cluster: &InitialCluster) -> Result<Bootstrap, String> {
     cluster.urls_of(&config.name)?;
     cluster.check_unique()?;
@@ -57,13 +69,12 @@ fn join(config: &Config, cluster: &InitialCluster) -> Result<Bootstrap, String> 
          the given URLs",
     )?;
     let listed = cluster.members(&config.token)?;
-    let members = running
+    let matched = running
         .match_members(&listed)
         .map_err(|reason| format!("error validating peerURLs {running}: {reason}"))?;
-    let own = members
+    let own = matched
         .iter()
         .find(|member| member.name == config.name)
-        .map(|member| member.id)
         .expect("each member of the list was matched, this one among them");
-    Ok(Bootstrap { cluster: running.cluster, member: own, members })
+    Ok(Bootstrap { cluster: running.cluster, member: own.id, members: Vec::new() })
 }

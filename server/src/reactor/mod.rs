@@ -70,9 +70,13 @@ impl Waiter {
     }
 
     /// Ends a wait from another thread.
-    #[must_use]
-    pub fn waker(&self) -> Arc<Waker> {
-        self.waker.clone()
+    pub fn wake(&self) -> impl Fn() + Send + Sync + 'static {
+        let waker = self.waker.clone();
+        move || {
+            if let Err(error) = waker.wake() {
+                log::error!(error:% = error; "cannot wake the reactor");
+            }
+        }
     }
 }
 
@@ -132,7 +136,7 @@ impl Reactor {
             listener.register(waiter.poll.registry(), Token(FIRST_LISTENER - position))?;
         }
         Ok(Self {
-            dialer: Dialer::new(waiter.waker(), dial_timeout),
+            dialer: Dialer::new(waiter.waker.clone(), dial_timeout),
             waiter,
             clock,
             host,

@@ -1,0 +1,227 @@
+//! Members as processes on free loopback ports, each with its data and its log in one directory.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use quorra::client;
+use quorra::urls::Url;
+use serde_json::Value;
+
+/// How long anything that must happen may take on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long one request may take: longer than a member waits for its cluster.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// A directory of its own that goes with the test.
+pub(crate) struct Directory(PathBuf);
+
+impl Directory {
+    pub(crate) fn new(test: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("quorra-{test}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("the system's directory for temporary files takes one");
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // Nothing can be done about one that stays.
+        let _left = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// URLs on loopback ports that were free just now, all different.
+pub(crate) fn free_urls(count: usize) -> Vec<Url> {
+    let listeners: Vec<_> = (0..count)
+        .map(|_| TcpListener::bind("127.0.0.1:0").expect("loopback has free ports"))
+        .collect();
+    let url = |listener: &TcpListener| {
+        let address = listener.local_addr().expect("a bound socket has an address");
+        Url::parse(&format!("http://{address}")).expect("an address makes a URL")
+    };
+    listeners.iter().map(url).collect()
+}
+
+/// Waits until the condition holds, and says what it waited for if it never does.
+pub(crate) fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// One member, running or not.
+pub(crate) struct Member {
+    pub(crate) name: String,
+    pub(crate) client: Url,
+    pub(crate) peer: Url,
+    pub(crate) data_dir: PathBuf,
+    log: PathBuf,
+    flags: Vec<String>,
+    child: Option<Child>,
+}
+
+impl Member {
+    /// A member that was never started, with the flags that every member needs.
+    pub(crate) fn new(directory: &Path, name: &str, client: &Url, peer: &Url) -> Self {
+        let data_dir = directory.join(name);
+        let flags = [
+            ("--name", name.to_string()),
+            ("--data-dir", data_dir.display().to_string()),
+            ("--listen-client-urls", client.to_string()),
+            ("--advertise-client-urls", client.to_string()),
+            ("--listen-peer-urls", peer.to_string()),
+            ("--initial-advertise-peer-urls", peer.to_string()),
+        ];
+        Self {
+            name: name.to_string(),
+            client: client.clone(),
+            peer: peer.clone(),
+            log: directory.join(format!("{name}.log")),
+            data_dir,
+            flags: flags.into_iter().flat_map(|(flag, value)| [flag.to_string(), value]).collect(),
+            child: None,
+        }
+    }
+
+    /// With these flags beside, or instead of, the others: the last one counts.
+    pub(crate) fn with(mut self, flags: &[&str]) -> Self {
+        self.flags.extend(flags.iter().map(|flag| (*flag).to_string()));
+        self
+    }
+
+    pub(crate) fn start(&mut self) {
+        let log = File::options().create(true).append(true).open(&self.log);
+        let child = Command::new(env!("CARGO_BIN_EXE_quorra"))
+            .args(&self.flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log.expect("the test's directory takes files"))
+            .spawn();
+        self.child = Some(child.expect("the binary under test starts"));
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended by itself.
+            let _gone = child.kill();
+            child.wait().expect("a child can be waited for");
+        }
+    }
+
+    /// SIGTERM, and what the process says to it.
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        let child = self.child.as_ref().expect("the member runs");
+        let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "SIGTERM cannot be sent");
+        self.wait_for_end()
+    }
+
+    /// Waits until the process ends by itself.
+    pub(crate) fn wait_for_end(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("the member runs");
+        wait_for("the process to end", || child.try_wait().expect("a child can be asked"))
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.child.is_some()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    pub(crate) fn is_healthy(&self) -> bool {
+        client::get(&self.client, "/health", REQUEST_TIMEOUT)
+            .is_ok_and(|answer| answer.status == 200)
+    }
+
+    pub(crate) fn wait_until_healthy(&self) {
+        wait_for(&format!("{} to be healthy", self.name), || self.is_healthy().then_some(()));
+    }
+
+    /// A JSON document that the member serves, if it does just now.
+    pub(crate) fn json(&self, path: &str) -> Option<Value> {
+        let answer = client::get(&self.client, path, REQUEST_TIMEOUT).ok()?;
+        serde_json::from_slice(&answer.body).ok()
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<_> = log.lines().collect();
+            let tail = lines[lines.len().saturating_sub(40)..].join("\n");
+            eprintln!("--- the end of the log of {}:\n{tail}", self.name);
+        }
+    }
+}
+
+/// Members that know each other from their flags.
+pub(crate) struct Cluster {
+    pub(crate) members: Vec<Member>,
+    // Goes last: members write into it.
+    _directory: Directory,
+}
+
+impl Cluster {
+    /// A started, healthy cluster.
+    pub(crate) fn start(test: &str, size: usize) -> Self {
+        let mut cluster = Self::new(test, size);
+        cluster.members.iter_mut().for_each(Member::start);
+        cluster.members.iter().for_each(Member::wait_until_healthy);
+        cluster
+    }
+
+    /// A cluster that was never started.
+    pub(crate) fn new(test: &str, size: usize) -> Self {
+        let directory = Directory::new(test);
+        let urls = free_urls(size * 2);
+        let (clients, peers) = urls.split_at(size);
+        let list: Vec<_> =
+            peers.iter().enumerate().map(|(at, url)| format!("infra{at}={url}")).collect();
+        let list = list.join(",");
+        let member = |(at, (client, peer))| {
+            Member::new(directory.path(), &format!("infra{at}"), client, peer).with(&[
+                "--initial-cluster",
+                &list,
+                "--initial-cluster-token",
+                "etcd-cluster-1",
+                "--initial-cluster-state",
+                "new",
+            ])
+        };
+        let members = clients.iter().zip(peers).enumerate().map(member).collect();
+        Self { members, _directory: directory }
+    }
+
+    /// All client URLs, as etcdctl takes them.
+    pub(crate) fn endpoints(&self) -> String {
+        let urls: Vec<_> = self.members.iter().map(|member| member.client.to_string()).collect();
+        urls.join(",")
+    }
+
+    /// Which member the running ones take for their leader.
+    pub(crate) fn wait_for_leader(&self) -> usize {
+        wait_for("a leader", || {
+            let running = self.members.iter().find(|member| member.is_running())?;
+            let leader = running.json("/v2/members/leader")?;
+            let name = leader["name"].as_str()?;
+            self.members.iter().position(|member| member.name == name && member.is_running())
+        })
+    }
+}

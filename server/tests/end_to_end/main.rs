@@ -1,0 +1,9 @@
+//! The real binary, real sockets and real files: what no simulation can show.
+//!
+//! Few, and each about the whole: the product's main job under `kill -9`, starts and stops.
+
+mod api;
+mod cluster;
+mod etcdctl;
+mod main_job;
+mod start_up;
