@@ -1,9 +1,74 @@
-//! The v2 API: `/v2/...`.
+//! The v2 API: `/v2/...`, etcd 3.4's answers byte for byte.
+//!
+//! A keys request is parsed into one of the store's questions (`parameters`, by etcd's order of
+//! checks), and its replies are printed as Go's encoder would print them (`json`). Nonsense is
+//! answered here and reaches neither the replica nor its counters.
+//!
+//! Left out for now: what `/v2/members` and `/v2/auth` change, and access control.
 
-use super::{Begun, View, front};
-use crate::http::Request;
+mod errors;
+mod form;
+mod json;
+mod keys;
+mod media;
+mod members;
+mod parameters;
+mod stats;
+#[cfg(test)]
+mod tests;
 
-/// Begins a request below `/v2/`. `path` is decoded and clean; routes and methods are checked here.
-pub fn begin(_request: &Request, _path: &[u8], _view: View<'_>) -> Begun {
-    front::respond(front::not_found())
+use bytes::BytesMut;
+
+use super::front::{method_not_allowed, not_found, respond};
+use super::{Begun, View};
+use crate::http::{Method, Request, Response};
+
+/// Begins a request below `/v2/`. `path` is decoded and clean; routes and methods are checked
+/// here.
+pub fn begin(request: &Request, path: &[u8], view: View<'_>) -> Begun {
+    if let Some(key) = below(path, b"/v2/keys") {
+        return keys::begin(request, key, view);
+    }
+    if let Some(rest) = below(path, b"/v2/members") {
+        return members::begin(request, rest, view);
+    }
+    if let Some(rest) = below(path, b"/v2/stats") {
+        return stats::begin(request, rest, view);
+    }
+    match path {
+        b"/v2/machines" => members::machines(request, view),
+        b"/v2/auth/users" | b"/v2/auth/roles" => auth(request, "GET", &[Method::Get]),
+        b"/v2/auth/enable" => auth_entry(request),
+        _ if path.starts_with(b"/v2/auth/users/") || path.starts_with(b"/v2/auth/roles/") => {
+            auth_entry(request)
+        }
+        _ => respond(not_found()),
+    }
+}
+
+/// What follows a route, if the path is its own or goes on behind a slash.
+fn below<'a>(path: &'a [u8], route: &[u8]) -> Option<&'a [u8]> {
+    let rest = path.strip_prefix(route)?;
+    matches!(rest.first(), None | Some(b'/')).then_some(rest)
+}
+
+fn auth_entry(request: &Request) -> Begun {
+    auth(request, "GET,PUT,DELETE", &[Method::Get, Method::Put, Method::Delete])
+}
+
+fn auth(request: &Request, allow: &'static str, methods: &[Method]) -> Begun {
+    if methods.contains(&request.method) {
+        respond(message(501, "Authentication over /v2/auth is not supported yet"))
+    } else {
+        respond(method_not_allowed(allow))
+    }
+}
+
+/// The error of every endpoint but keys: `{"message":"..."}`, without a newline.
+fn message(status: u16, text: &str) -> Response {
+    let mut body = BytesMut::with_capacity(16 + text.len());
+    json::put_raw(&mut body, "{\"message\":");
+    json::put_string(&mut body, text.as_bytes());
+    json::put_raw(&mut body, "}");
+    Response::new(status, body).with("Content-Type", &b"application/json"[..])
 }

@@ -1,0 +1,102 @@
+//! `/v2/keys`: from a request to a question, and from its replies to an answer.
+
+use bytes::Bytes;
+use quorra_core::identity::ClusterId;
+use quorra_core::limits;
+use quorra_core::replica::{Header, Reply, Request as Question, Response as Content};
+use quorra_core::store::v2::{Action, Event, Path};
+use quorra_core::time::WallTime;
+
+use super::errors::{Code, Refusal};
+use super::json;
+use super::parameters::Ask;
+use crate::api::front::{method_not_allowed, respond};
+use crate::api::{Begun, Exchange, Outcome, View};
+use crate::http::{Body, Method, Request, Response};
+
+/// Begins a request for a key, given as it stands behind `/v2/keys`.
+pub(super) fn begin(request: &Request, key: &[u8], view: View<'_>) -> Begun {
+    let allowed = [Method::Head, Method::Get, Method::Put, Method::Post, Method::Delete];
+    if !allowed.contains(&request.method) {
+        return respond(method_not_allowed("HEAD,GET,PUT,POST,DELETE"));
+    }
+    match ask(request, key) {
+        Ok((question, exchange)) => (Outcome::Ask(Box::new(question)), Some(Box::new(exchange))),
+        Err(refusal) => respond(refusal.response(view.replica.membership().cluster)),
+    }
+}
+
+fn ask(request: &Request, key: &[u8]) -> Result<(Question, KeysExchange), Refusal> {
+    let path = Path::clean(key);
+    let ask = Ask::parse(request, path.clone())?;
+    if path.depth() > limits::V2_PATH_DEPTH_MAX {
+        return Err(Refusal::early(Code::INVALID_FORM, "key has too many components"));
+    }
+    Ok(match ask {
+        Ask::Write { write, brief } => (Question::V2Write(write), KeysExchange::Answer { brief }),
+        Ask::Get { get, quorum } => {
+            (Question::V2Get { get, quorum }, KeysExchange::Answer { brief: false })
+        }
+        Ask::Watch(watch) => {
+            let stream = watch.stream;
+            (Question::V2Watch(watch), KeysExchange::Watch { stream })
+        }
+    })
+}
+
+/// A keys request that waits.
+#[derive(Debug)]
+enum KeysExchange {
+    /// For its one answer; `brief` ones show no nodes on success.
+    Answer { brief: bool },
+    /// For events. A stream's answer never ends by itself.
+    Watch { stream: bool },
+}
+
+impl Exchange for KeysExchange {
+    fn on_reply(&mut self, reply: Reply, view: View<'_>) -> Outcome {
+        let cluster = view.replica.membership().cluster;
+        let refused = |refusal: Refusal| Outcome::Respond(refusal.response(cluster));
+        match (reply.outcome, &*self) {
+            (Err(failure), _) => refused(Refusal::of_failure(failure)),
+            (Ok(Content::V2(Err(error))), _) => refused(Refusal::of_store(error)),
+            (Ok(Content::V2(Ok(event))), Self::Answer { brief }) => {
+                let fields = success(&reply.header, event.index, cluster);
+                Outcome::Respond(answer(&event, *brief, view.now.wall, fields))
+            }
+            (Ok(Content::V2Watching), Self::Watch { .. }) => {
+                let fields = success(&reply.header, reply.header.v2_index, cluster);
+                Outcome::Respond(Response { body: Body::Stream, ..fields })
+            }
+            (Ok(Content::V2Event(event)), Self::Watch { .. }) => {
+                Outcome::Data(json::event(&event, false, view.now.wall).freeze())
+            }
+            // A stream that hears no more stays open and silent, as in etcd.
+            (Ok(Content::V2WatchEnd), Self::Watch { stream: true }) => Outcome::Wait,
+            (Ok(Content::V2WatchEnd), Self::Watch { stream: false }) => Outcome::End(Vec::new()),
+            (Ok(other), _) => unreachable!("{other:?} does not answer a keys request"),
+        }
+    }
+}
+
+/// An answer without a body, with the fields of a success.
+fn success(header: &Header, index: u64, cluster: ClusterId) -> Response {
+    let headers = vec![
+        ("Content-Type", Bytes::from_static(b"application/json")),
+        ("X-Etcd-Cluster-Id", cluster.to_string().into()),
+        ("X-Etcd-Index", json::number(index)),
+        ("X-Raft-Index", json::number(header.commit_index.0)),
+        ("X-Raft-Term", json::number(header.term.0)),
+    ];
+    Response { status: 200, headers, body: Body::Full(Bytes::new()), trailers: Vec::new() }
+}
+
+fn answer(event: &Event, brief: bool, now: WallTime, fields: Response) -> Response {
+    let shortened = matches!(
+        event.action,
+        Action::Set | Action::Create | Action::Update | Action::CompareAndSwap
+    );
+    let body = json::event(event, brief && shortened, now).freeze();
+    let status = if event.created { 201 } else { 200 };
+    Response { status, body: Body::Full(body), ..fields }
+}
