@@ -236,6 +236,9 @@ pub trait Protocol {
     /// at a time and goes on when it is answered.
     fn next_event(&mut self, now: Now) -> Option<Event>;
 
+    /// Whether [`Self::next_event`] may give something before more bytes come.
+    fn has_event(&self) -> bool;
+
     /// Answers a stream: once, and not after [`Event::Cancelled`].
     fn respond(&mut self, now: Now, stream: StreamId, response: Response);
 

@@ -12,195 +12,396 @@
 //! Output bytes stay in the host until the driver's socket takes them: [`Action::Write`] says that
 //! a connection has some, [`Host::output`] shows them, [`Host::written`] takes them away. So the
 //! host always knows how far a slow client is behind.
+//!
+//! # A request, followed through
+//!
+//! ```text
+//! Received -> connection   sniffed once: HTTP/1.1, HTTP/2, or another member
+//!          -> protocol     an event: a request, whole
+//!          -> api          answered at once, or a call that waits beside a question
+//!          -> replica      under a RequestId; this turn's Flush makes the batch
+//! effect   -> the call     hears the reply, answers
+//!          -> protocol     bytes; one Write for each connection at the turn's end
+//! ```
+//!
+//! # Invariants
+//! - A request that the replica was asked has one owner: a call on a stream of a connection, or
+//!   the publishing. When the owner goes, the replica is told to cancel it.
+//! - The work of a turn does not grow with the number of connections: what has more to do stands in
+//!   a queue, what waits for time in an ordered set.
+//! - A connection holds a bounded number of bytes: what does not fit is not read ([`Action::Pause`]).
 
-use bytes::Bytes;
-use quorra_core::disk::{DiskFailure, DiskOp, DiskRead, Lane, Ticket};
-use quorra_core::identity::Incarnation;
-use quorra_core::raft::Notice;
-use quorra_core::replica::{Job, JobId, JobResult, ReadId, Replica, StopReason};
-use quorra_core::time::{Instant, Now, WallTime};
+mod calls;
+mod connection;
+mod door;
+mod publish;
 
-/// Names a connection. Chosen by whoever opens it: even numbers by the driver for accepted
-/// ones, odd numbers by the host for those it asks for. Never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(pub u64);
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// What a listener is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Listener {
-    /// Clients of both APIs.
-    Client,
-    /// Other members.
-    Peer,
-}
+use quorra_core::raft::{self, Notice};
+use quorra_core::replica::{self, Effect, Effects, Message, Replica, RequestId, StopReason};
+use quorra_core::time::{Instant, Now};
 
-/// What a driver tells its host.
-#[derive(Debug)]
-pub enum Input<'a> {
-    /// A connection was accepted.
-    Accepted {
-        /// Even.
-        connection: ConnectionId,
-        /// By which listener.
-        listener: Listener,
-        /// Where from, for logs.
-        remote: &'a str,
-    },
-    /// A connection that [`Action::Connect`] asked for is open.
-    Connected(ConnectionId),
-    /// These bytes came in; never empty. At most 64 KiB for each connection and turn.
-    Received(ConnectionId, &'a [u8]),
-    /// The other side will send no more, but may still read.
-    HalfClosed(ConnectionId),
-    /// The connection is gone, or could not be opened. After [`Action::Close`] only if it broke
-    /// before its output was written.
-    Closed(ConnectionId),
-    /// See the replica's door.
-    Durable(Lane, Ticket),
-    /// See the replica's door.
-    Failed(Lane, Ticket, DiskFailure),
-    /// See the replica's door.
-    Read(ReadId, Result<Bytes, DiskFailure>),
-    /// See the replica's door.
-    Job(JobId, JobResult),
-    /// Time has passed.
-    Tick,
-    /// The turn has no more inputs. Ends every turn.
-    Flush,
-    /// The operating system asks the member to go.
-    Stop,
-}
+pub use door::{Action, ConnectionId, Input, Level, Listener, Options, Statistics};
 
-/// What a host wants done.
-#[derive(Debug)]
-pub enum Action {
-    /// The connection has output: see [`Host::output`].
-    Write(ConnectionId),
-    /// Stop (or go on) reading from a connection: its requests wait already.
-    Pause(ConnectionId, bool),
-    /// Close it once its output is written (or at once, dropping the output).
-    Close {
-        /// Which.
-        connection: ConnectionId,
-        /// Whether what is left of the output is dropped.
-        at_once: bool,
-    },
-    /// Open a connection to this URL (`http://host:port`); names are resolved anew each time.
-    Connect(ConnectionId, String),
-    /// See the replica's door.
-    Disk(Lane, Ticket, Vec<DiskOp>),
-    /// See the replica's door.
-    Read(ReadId, DiskRead),
-    /// See the replica's door.
-    Job(JobId, Job),
-    /// Tell the operator.
-    Notice(Notice),
-    /// Tell the operator of the service manager: clients are served from now on.
-    Ready,
-    /// Write a line to the log.
-    Log(Level, String),
-    /// The process must end. Nothing follows.
-    Stop(StopReason),
-}
+use self::connection::{Connection, Sniffed};
+use self::publish::Publish;
+use crate::api::Service;
+use crate::http::{Limits, StreamId};
+use crate::peer::{Links, Order};
 
-/// How much a log line matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Something is broken.
-    Error,
-    /// Something may need an operator.
-    Warn,
-    /// Something happened.
-    Info,
-    /// Details.
-    Debug,
-}
-
-/// What a member's flags decide, as far as the host is concerned.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// `--name`
-    pub name: String,
-    /// `--advertise-client-urls`
-    pub client_urls: Vec<String>,
-    /// `--enable-v2`
-    pub v2: bool,
-    /// `--max-request-bytes`
-    pub request_bytes_max: usize,
-    /// `--cors`; empty allows all.
-    pub cors: Vec<String>,
-    /// `--host-whitelist`; empty allows all.
-    pub host_whitelist: Vec<String>,
-    /// Which start of the data directory this is, as given to the replica.
-    pub incarnation: Incarnation,
-    /// The most connections at once; what is opened beyond is closed. Leave some descriptors to
-    /// the disk.
-    pub connections_max: usize,
-    /// How the process was started, for `/debug/vars`.
-    pub command_line: Vec<String>,
-    /// For `/debug/vars` and `/metrics`.
-    pub file_descriptor_limit: u64,
-}
-
-/// What a host counts, for `/metrics` and `/v2/stats`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Statistics {
-    /// How often another leader became known.
-    pub leader_changes: u64,
-    /// Bytes that came from clients.
-    pub client_received: u64,
-    /// Bytes that went to clients.
-    pub client_sent: u64,
-    /// When the host was made.
-    pub started: WallTime,
-    /// When the present leader became known.
-    pub leader_since: WallTime,
-    /// Append messages that came from peers.
-    pub appends_received: u64,
-    /// Append messages that went to peers.
-    pub appends_sent: u64,
-}
+/// Connections beyond the flags' number that a peer listener still takes: clients cannot lock the
+/// other members out.
+const PEER_CONNECTIONS_RESERVED: usize = 64;
 
 /// A member: its replica and all its connections.
-pub struct Host {}
+pub struct Host {
+    options: Options,
+    service: Service,
+    limits: Limits,
+    statistics: Statistics,
+    replica: Replica,
+    effects: Effects,
+    links: Links,
+    connections: BTreeMap<ConnectionId, Connection>,
+    owners: BTreeMap<RequestId, Owner>,
+    requests: u64,
+    /// Connections that have more to do than a turn allowed, or may go on with what they hold.
+    ready: VecDeque<ConnectionId>,
+    /// Connections that have output since they were last named to the driver.
+    writable: Vec<ConnectionId>,
+    timers: BTreeSet<(Instant, ConnectionId)>,
+    call_deadlines: BTreeSet<(Instant, ConnectionId, StreamId)>,
+    publish: Publish,
+    actions: VecDeque<Action>,
+    stopped: bool,
+}
+
+/// Who waits for a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    Publish,
+    Call(ConnectionId, StreamId),
+}
 
 impl Host {
     /// A member as recovery found it; it publishes itself when it can.
     #[must_use]
-    pub fn new(_options: Options, _replica: Replica, _now: Now) -> Self {
-        todo!()
+    pub fn new(options: Options, replica: Replica, now: Now) -> Self {
+        let me = replica.status().member;
+        let mut links = Links::new(me, options.incarnation, me.0 ^ options.incarnation.0);
+        links.set_members(now.monotonic, replica.membership());
+        let mut host = Self {
+            service: Service::new(&options),
+            limits: Limits::new(options.request_bytes_max),
+            statistics: Statistics { started: now.wall, ..Statistics::default() },
+            options,
+            replica,
+            effects: Effects::new(),
+            links,
+            connections: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            requests: 0,
+            ready: VecDeque::new(),
+            writable: Vec::new(),
+            timers: BTreeSet::new(),
+            call_deadlines: BTreeSet::new(),
+            publish: Publish::Waiting(now.monotonic),
+            actions: VecDeque::new(),
+            stopped: false,
+        };
+        host.drain(now);
+        host
     }
 
     /// Something happened.
-    pub fn input(&mut self, _now: Now, _input: Input<'_>) {
-        todo!()
+    pub fn input(&mut self, now: Now, input: Input<'_>) {
+        if self.stopped {
+            return;
+        }
+        match input {
+            Input::Accepted { connection, listener, remote } => {
+                self.on_accepted(connection, listener, remote);
+            }
+            Input::Connected(id) => {
+                let replica = &self.replica;
+                self.links.connected(now.monotonic, id, &|peer| replica.acknowledged_by(peer));
+            }
+            Input::Received(id, bytes) => self.on_received(now, id, bytes),
+            Input::HalfClosed(id) => self.on_half_closed(now, id),
+            Input::Closed(id) => self.on_closed(now, id),
+            Input::Durable(lane, ticket) => self.step(now, replica::Input::Durable(lane, ticket)),
+            Input::Failed(lane, ticket, failure) => {
+                self.step(now, replica::Input::Failed(lane, ticket, failure));
+            }
+            Input::Read(id, bytes) => self.step(now, replica::Input::Read(id, bytes)),
+            Input::Job(id, result) => self.step(now, replica::Input::Job(id, result)),
+            Input::Tick => self.on_tick(now),
+            Input::Flush => self.on_flush(now),
+            Input::Stop => self.step(now, replica::Input::Stop),
+        }
+        self.drain(now);
     }
 
     /// The next thing to do, in order.
     pub fn next_action(&mut self) -> Option<Action> {
-        todo!()
+        self.actions.pop_front()
     }
 
-    /// When [`Input::Tick`] is wanted next.
+    /// When [`Input::Tick`] is wanted next; in the past while work is left.
     #[must_use]
     pub fn deadline(&self) -> Instant {
-        todo!()
+        if !self.ready.is_empty() {
+            return Instant(0);
+        }
+        let timer = self.timers.first().map(|(at, _)| *at);
+        let call = self.call_deadlines.first().map(|(at, ..)| *at);
+        [self.links.deadline(), timer, call, self.publish.deadline()]
+            .into_iter()
+            .flatten()
+            .fold(self.replica.deadline(), Instant::min)
     }
 
     /// The bytes that wait to be written to a connection; empty if there are none.
     #[must_use]
-    pub fn output(&mut self, _connection: ConnectionId) -> &[u8] {
-        todo!()
+    pub fn output(&mut self, connection: ConnectionId) -> &[u8] {
+        match self.connections.get_mut(&connection) {
+            Some(found) => found.output(),
+            None => self.links.output(connection),
+        }
     }
 
     /// That many bytes of [`Self::output`] were taken.
-    pub fn written(&mut self, _now: Now, _connection: ConnectionId, _bytes: usize) {
-        todo!()
+    pub fn written(&mut self, now: Now, connection: ConnectionId, bytes: usize) {
+        let Some(found) = self.connections.get_mut(&connection) else {
+            return self.links.written(now.monotonic, connection, bytes);
+        };
+        found.written(now, bytes);
+        self.statistics.client_sent += bytes as u64;
+        if found.closing {
+            if found.output().is_empty() {
+                self.remove(now, connection);
+            }
+        } else if found.output().is_empty() || found.paused {
+            self.enqueue(connection);
+            self.settle(now, connection);
+        }
     }
 
     /// The replica, for the simulator's checks and for recordings.
     #[must_use]
     pub fn replica(&self) -> &Replica {
-        todo!()
+        &self.replica
     }
+
+    /// Panics if an invariant is broken; for the simulator and the fuzzer.
+    pub fn check(&self) {
+        self.replica.check();
+        for (request, owner) in &self.owners {
+            let Owner::Call(connection, stream) = owner else { continue };
+            let call = self.connections.get(connection).and_then(|c| c.calls.get(stream));
+            let asked = call.and_then(|call| call.request);
+            assert_eq!(asked, Some(*request), "a request is owned by a call that waits for it");
+        }
+    }
+
+    fn step(&mut self, now: Now, input: replica::Input) {
+        self.replica.step(now, input, &mut self.effects);
+    }
+
+    fn log(&mut self, level: Level, line: String) {
+        self.actions.push_back(Action::Log(level, line));
+    }
+
+    fn on_accepted(&mut self, id: ConnectionId, listener: Listener, remote: &str) {
+        let most = match listener {
+            Listener::Client => self.options.connections_max,
+            Listener::Peer => self.options.connections_max + PEER_CONNECTIONS_RESERVED,
+        };
+        if self.connections.len() >= most {
+            self.log(Level::Warn, format!("refused {remote}: too many connections"));
+            self.actions.push_back(Action::Close { connection: id, at_once: true });
+            return;
+        }
+        self.connections.insert(id, Connection::new(listener));
+    }
+
+    fn on_received(&mut self, now: Now, id: ConnectionId, bytes: &[u8]) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            let replica = &self.replica;
+            let mark = |peer| replica.acknowledged_by(peer);
+            return self.links.receive(now.monotonic, id, bytes, &mark);
+        };
+        if connection.closing {
+            return;
+        }
+        self.statistics.client_received += bytes.len() as u64;
+        match connection.receive(now, self.limits, bytes) {
+            Sniffed::Stays => self.advance(now, id),
+            Sniffed::Peer(beginning) => {
+                self.connections.remove(&id);
+                self.links.accept(now.monotonic, id);
+                self.on_received(now, id, &beginning);
+            }
+        }
+    }
+
+    /// A member that half-closes has nothing more to say; a client may still read its answer.
+    fn on_half_closed(&mut self, now: Now, id: ConnectionId) {
+        if self.links.contains(id) {
+            self.links.closed(now.monotonic, id);
+            self.actions.push_back(Action::Close { connection: id, at_once: true });
+            return;
+        }
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.half_closed = true;
+        match connection.protocol() {
+            Some(protocol) => protocol.half_closed(),
+            None => return self.close(now, id),
+        }
+        // Nobody would notice that a watcher has gone: Go's server takes this for its leaving, too.
+        if connection.calls.values().any(|call| call.watching) {
+            return self.close(now, id);
+        }
+        self.advance(now, id);
+    }
+
+    fn on_closed(&mut self, now: Now, id: ConnectionId) {
+        if self.links.contains(id) {
+            self.links.closed(now.monotonic, id);
+        } else {
+            self.remove(now, id);
+        }
+    }
+
+    fn on_tick(&mut self, now: Now) {
+        self.step(now, replica::Input::Tick);
+        self.links.tick(now.monotonic);
+        self.expire_calls(now);
+        while let Some((at, id)) =
+            self.timers.first().copied().filter(|(at, _)| *at <= now.monotonic)
+        {
+            self.timers.remove(&(at, id));
+            self.on_timer(now, id);
+        }
+        let has_leader = self.replica.status().leader.is_some();
+        if self.publish.is_due(now.monotonic, has_leader) {
+            self.publish = Publish::Asked;
+            self.ask(now, Owner::Publish, publish::request(&self.options));
+        }
+    }
+
+    fn on_timer(&mut self, now: Now, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.timer = None;
+        if connection.has_stalled(now) {
+            return self.close_at_once(now, id);
+        }
+        if let Some(protocol) = connection.protocol()
+            && protocol.deadline().is_some_and(|deadline| deadline <= now.monotonic)
+        {
+            protocol.expire(now);
+        }
+        self.settle(now, id);
+    }
+
+    fn on_flush(&mut self, now: Now) {
+        self.drain(now);
+        for _ in 0..self.ready.len() {
+            let Some(id) = self.ready.pop_front() else { break };
+            if let Some(connection) = self.connections.get_mut(&id) {
+                connection.queued = false;
+                self.advance(now, id);
+            }
+        }
+        self.step(now, replica::Input::Flush);
+        self.drain(now);
+        while let Some(id) = self.links.next_writable() {
+            self.actions.push_back(Action::Write(id));
+        }
+        for id in std::mem::take(&mut self.writable) {
+            if let Some(connection) = self.connections.get_mut(&id) {
+                connection.writable = false;
+                self.actions.push_back(Action::Write(id));
+            }
+        }
+    }
+
+    /// Carries out what the replica and the links want, until they want nothing more.
+    fn drain(&mut self, now: Now) {
+        while !self.stopped {
+            if let Some(effect) = self.effects.pop() {
+                self.on_effect(now, effect);
+            } else if let Some(order) = self.links.next_order() {
+                self.on_order(now, order);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn on_effect(&mut self, now: Now, effect: Effect) {
+        match effect {
+            Effect::Disk(lane, ticket, operations) => {
+                self.actions.push_back(Action::Disk(lane, ticket, operations));
+            }
+            Effect::Read(id, read) => self.actions.push_back(Action::Read(id, read)),
+            Effect::Job(id, job) => self.actions.push_back(Action::Job(id, job)),
+            Effect::Send(to, message) => {
+                if is_append(&message) {
+                    self.statistics.appends_sent += 1;
+                }
+                self.links.send(now.monotonic, to, message);
+            }
+            Effect::Reply(request, reply) => self.on_reply(now, request, reply),
+            Effect::Members => {
+                self.links.set_members(now.monotonic, self.replica.membership());
+            }
+            Effect::Notice(notice) => self.on_notice(now, notice),
+            Effect::Stop(reason) => self.stop(reason),
+        }
+    }
+
+    fn on_notice(&mut self, now: Now, notice: Notice) {
+        if let Notice::Leader { leader: Some(_), .. } = notice {
+            self.statistics.leader_changes += 1;
+            self.statistics.leader_since = now.wall;
+            self.publish.leader_found(now.monotonic);
+        }
+        self.actions.push_back(Action::Notice(notice));
+    }
+
+    fn on_order(&mut self, now: Now, order: Order) {
+        match order {
+            Order::Connect(id, url) => self.actions.push_back(Action::Connect(id, url)),
+            Order::Close { connection, at_once } => {
+                self.actions.push_back(Action::Close { connection, at_once });
+            }
+            Order::Up { peer, acknowledged } => {
+                self.step(now, replica::Input::Connected { peer, acknowledged });
+            }
+            Order::Down(peer) => self.step(now, replica::Input::Disconnected(peer)),
+            Order::Message(from, message) => {
+                if is_append(&message) {
+                    self.statistics.appends_received += 1;
+                }
+                self.step(now, replica::Input::Peer(from, message));
+            }
+            Order::Removed => {
+                let line = "this member has been removed from its cluster".to_owned();
+                self.log(Level::Error, line);
+                self.stop(StopReason::Removed);
+            }
+            Order::Log(level, line) => self.log(level, line),
+        }
+    }
+
+    fn stop(&mut self, reason: StopReason) {
+        self.stopped = true;
+        self.actions.push_back(Action::Stop(reason));
+    }
+}
+
+fn is_append(message: &Message) -> bool {
+    matches!(message, Message::Raft(raft::Message::Append { .. }))
 }

@@ -266,6 +266,11 @@ impl Protocol for Connection {
         })
     }
 
+    fn has_event(&self) -> bool {
+        let reads = matches!(self.state, State::Head | State::Body(_));
+        reads && !self.input.is_empty() && self.output.len() < self.limits.output_bytes
+    }
+
     fn respond(&mut self, now: Now, stream: StreamId, response: Response) {
         let closing = self.closing;
         let answer = self.answer(stream);

@@ -667,6 +667,10 @@ impl Protocol for Connection {
         }
     }
 
+    fn has_event(&self) -> bool {
+        !self.events.is_empty() && self.waiting_bytes <= WAITING_BYTES_MAX
+    }
+
     fn respond(&mut self, _now: Now, StreamId(id): StreamId, response: Response) {
         self.answer(id, response);
     }

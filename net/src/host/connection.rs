@@ -1,0 +1,194 @@
+//! One client's connection: its protocol, once that is known, and the calls that wait on it.
+
+use std::collections::BTreeMap;
+
+use bytes::{Buf, BytesMut};
+use quorra_core::replica::RequestId;
+use quorra_core::time::{Duration, Instant, Now};
+
+use super::Listener;
+use crate::api::Call;
+use crate::http::{Limits, Protocol, StreamId};
+use crate::{http1, http2, peer};
+
+/// How long a client may take nothing of what waits for it.
+const STALL_MAX: Duration = Duration::from_secs(60);
+
+/// An accepted connection that does not speak our peer protocol.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) listener: Listener,
+    pub(super) calls: BTreeMap<StreamId, Waiting>,
+    pub(super) half_closed: bool,
+    /// The driver was told to stop reading.
+    pub(super) paused: bool,
+    /// It stands in the queue of those that have more to do.
+    pub(super) queued: bool,
+    /// It stands in the list of those that have output.
+    pub(super) writable: bool,
+    /// The driver was told to close it: only its output matters.
+    pub(super) closing: bool,
+    /// For when a timer is set.
+    pub(super) timer: Option<Instant>,
+    state: State,
+    /// When output was taken last, or began to wait; none while none waits.
+    taken: Option<Instant>,
+}
+
+/// A call that is not over.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) call: Call,
+    /// What it asked the replica and has not been answered for good.
+    pub(super) request: Option<RequestId>,
+    /// A watch: its request is answered more than once.
+    pub(super) watching: bool,
+    pub(super) deadline: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The first bytes decide.
+    Sniffing(BytesMut),
+    Http1(Box<http1::Connection>),
+    Http2(Box<http2::Connection>),
+}
+
+/// What the first bytes have told.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Sniffed {
+    /// HTTP, or not known yet.
+    Stays,
+    /// Another member: these bytes are the beginning.
+    Peer(BytesMut),
+}
+
+impl Connection {
+    pub(super) fn new(listener: Listener) -> Self {
+        Self {
+            listener,
+            calls: BTreeMap::new(),
+            half_closed: false,
+            paused: false,
+            queued: false,
+            writable: false,
+            closing: false,
+            timer: None,
+            state: State::Sniffing(BytesMut::new()),
+            taken: None,
+        }
+    }
+
+    /// These bytes came in.
+    pub(super) fn receive(&mut self, now: Now, limits: Limits, bytes: &[u8]) -> Sniffed {
+        let State::Sniffing(seen) = &mut self.state else {
+            if let Some(protocol) = self.protocol() {
+                protocol.receive(now, bytes);
+            }
+            return Sniffed::Stays;
+        };
+        seen.extend_from_slice(bytes);
+        match self.listener {
+            Listener::Peer if peer::is_magic_so_far(seen) => {
+                return Sniffed::Peer(std::mem::take(seen));
+            }
+            Listener::Client
+                if seen.len() < http2::PREFACE.len() && http2::PREFACE.starts_with(seen) =>
+            {
+                return Sniffed::Stays;
+            }
+            _ => {}
+        }
+        let seen = std::mem::take(seen);
+        let is_http2 = self.listener == Listener::Client && seen.starts_with(http2::PREFACE);
+        self.state = if is_http2 {
+            State::Http2(Box::new(http2::Connection::new(limits, false, now)))
+        } else {
+            State::Http1(Box::new(http1::Connection::new(limits, false)))
+        };
+        if let Some(protocol) = self.protocol() {
+            protocol.receive(now, &seen);
+        }
+        Sniffed::Stays
+    }
+
+    /// The protocol, once it is known.
+    pub(super) fn protocol(&mut self) -> Option<&mut dyn Protocol> {
+        match &mut self.state {
+            State::Sniffing(_) => None,
+            State::Http1(connection) => Some(&mut **connection),
+            State::Http2(connection) => Some(&mut **connection),
+        }
+    }
+
+    pub(super) fn output(&mut self) -> &[u8] {
+        match self.protocol() {
+            Some(protocol) => protocol.output(),
+            None => &[],
+        }
+    }
+
+    /// That much of the output was taken; more is made where something waits for room.
+    pub(super) fn written(&mut self, now: Now, bytes: usize) {
+        if let Some(protocol) = self.protocol() {
+            let output = protocol.output();
+            output.advance(bytes.min(output.len()));
+            protocol.pump();
+        }
+        self.taken = (!self.output().is_empty()).then_some(now.monotonic);
+    }
+
+    /// There is output, perhaps since just now.
+    pub(super) fn output_waits(&mut self, now: Now) {
+        self.taken.get_or_insert(now.monotonic);
+    }
+
+    /// When something is due, if anything is.
+    pub(super) fn deadline(&mut self) -> Option<Instant> {
+        let stall = self.taken.map(|taken| taken + STALL_MAX);
+        let own = self.protocol().and_then(|protocol| protocol.deadline());
+        stall.into_iter().chain(own).min()
+    }
+
+    /// Whether its reader has taken nothing for too long.
+    pub(super) fn has_stalled(&self, now: Now) -> bool {
+        self.taken.is_some_and(|taken| taken + STALL_MAX <= now.monotonic)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sniff(listener: Listener, bytes: &[u8]) -> (Sniffed, &'static str) {
+        let now = Now::default();
+        let mut connection = Connection::new(listener);
+        let mut sniffed = Sniffed::Stays;
+        for byte in bytes {
+            sniffed = connection.receive(now, Limits::new(1_000), &[*byte]);
+            if sniffed != Sniffed::Stays {
+                break;
+            }
+        }
+        let state = match connection.state {
+            State::Sniffing(_) => "sniffing",
+            State::Http1(_) => "http1",
+            State::Http2(_) => "http2",
+        };
+        (sniffed, state)
+    }
+
+    #[test]
+    fn the_first_bytes_tell_the_protocol() {
+        let client = Listener::Client;
+        assert_eq!(sniff(client, b"").1, "sniffing");
+        assert_eq!(sniff(client, b"PR").1, "sniffing");
+        assert_eq!(sniff(client, b"PUT").1, "http1");
+        assert_eq!(sniff(client, b"GET / ").1, "http1");
+        assert_eq!(sniff(client, http2::PREFACE).1, "http2");
+        assert_eq!(sniff(client, &peer::MAGIC).1, "http1", "peers have a listener of their own");
+        assert_eq!(sniff(Listener::Peer, b"GET").1, "http1");
+        let (sniffed, _) = sniff(Listener::Peer, &peer::MAGIC);
+        assert_eq!(sniffed, Sniffed::Peer(BytesMut::from(&peer::MAGIC[..1])));
+    }
+}

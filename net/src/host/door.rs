@@ -1,0 +1,149 @@
+//! The host's door: everything that can come in, and everything that can go out.
+
+use bytes::Bytes;
+use quorra_core::disk::{DiskFailure, DiskOp, DiskRead, Lane, Ticket};
+use quorra_core::identity::Incarnation;
+use quorra_core::raft::Notice;
+use quorra_core::replica::{Job, JobId, JobResult, ReadId, StopReason};
+use quorra_core::time::WallTime;
+
+/// Names a connection. Chosen by whoever opens it: even numbers by the driver for accepted
+/// ones, odd numbers by the host for those it asks for. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// What a listener is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listener {
+    /// Clients of both APIs.
+    Client,
+    /// Other members.
+    Peer,
+}
+
+/// What a driver tells its host.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A connection was accepted.
+    Accepted {
+        /// Even.
+        connection: ConnectionId,
+        /// By which listener.
+        listener: Listener,
+        /// Where from, for logs.
+        remote: &'a str,
+    },
+    /// A connection that [`Action::Connect`] asked for is open.
+    Connected(ConnectionId),
+    /// These bytes came in; never empty. At most 64 KiB for each connection and turn.
+    Received(ConnectionId, &'a [u8]),
+    /// The other side will send no more, but may still read.
+    HalfClosed(ConnectionId),
+    /// The connection is gone, or could not be opened. After [`Action::Close`] only if it broke
+    /// before its output was written.
+    Closed(ConnectionId),
+    /// See the replica's door.
+    Durable(Lane, Ticket),
+    /// See the replica's door.
+    Failed(Lane, Ticket, DiskFailure),
+    /// See the replica's door.
+    Read(ReadId, Result<Bytes, DiskFailure>),
+    /// See the replica's door.
+    Job(JobId, JobResult),
+    /// Time has passed.
+    Tick,
+    /// The turn has no more inputs. Ends every turn.
+    Flush,
+    /// The operating system asks the member to go.
+    Stop,
+}
+
+/// What a host wants done.
+#[derive(Debug)]
+pub enum Action {
+    /// The connection has output: see [`Host::output`](super::Host::output).
+    Write(ConnectionId),
+    /// Stop (or go on) reading from a connection: its requests wait already.
+    Pause(ConnectionId, bool),
+    /// Close it once its output is written (or at once, dropping the output).
+    Close {
+        /// Which.
+        connection: ConnectionId,
+        /// Whether what is left of the output is dropped.
+        at_once: bool,
+    },
+    /// Open a connection to this URL (`http://host:port`); names are resolved anew each time.
+    Connect(ConnectionId, String),
+    /// See the replica's door.
+    Disk(Lane, Ticket, Vec<DiskOp>),
+    /// See the replica's door.
+    Read(ReadId, DiskRead),
+    /// See the replica's door.
+    Job(JobId, Job),
+    /// Tell the operator.
+    Notice(Notice),
+    /// Tell the operator of the service manager: clients are served from now on.
+    Ready,
+    /// Write a line to the log.
+    Log(Level, String),
+    /// The process must end. Nothing follows.
+    Stop(StopReason),
+}
+
+/// How much a log line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Something is broken.
+    Error,
+    /// Something may need an operator.
+    Warn,
+    /// Something happened.
+    Info,
+    /// Details.
+    Debug,
+}
+
+/// What a member's flags decide, as far as the host is concerned.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `--name`
+    pub name: String,
+    /// `--advertise-client-urls`
+    pub client_urls: Vec<String>,
+    /// `--enable-v2`
+    pub v2: bool,
+    /// `--max-request-bytes`
+    pub request_bytes_max: usize,
+    /// `--cors`; empty allows all.
+    pub cors: Vec<String>,
+    /// `--host-whitelist`; empty allows all.
+    pub host_whitelist: Vec<String>,
+    /// Which start of the data directory this is, as given to the replica.
+    pub incarnation: Incarnation,
+    /// The most connections at once; what is opened beyond is closed. Leave some descriptors to
+    /// the disk.
+    pub connections_max: usize,
+    /// How the process was started, for `/debug/vars`.
+    pub command_line: Vec<String>,
+    /// For `/debug/vars` and `/metrics`.
+    pub file_descriptor_limit: u64,
+}
+
+/// What a host counts, for `/metrics` and `/v2/stats`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// How often another leader became known.
+    pub leader_changes: u64,
+    /// Bytes that came from clients.
+    pub client_received: u64,
+    /// Bytes that went to clients.
+    pub client_sent: u64,
+    /// When the host was made.
+    pub started: WallTime,
+    /// When the present leader became known.
+    pub leader_since: WallTime,
+    /// Append messages that came from peers.
+    pub appends_received: u64,
+    /// Append messages that went to peers.
+    pub appends_sent: u64,
+}
