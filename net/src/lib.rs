@@ -15,4 +15,6 @@ pub mod host;
 pub mod http;
 pub mod http1;
 pub mod http2;
+pub mod json;
 pub mod peer;
+pub mod proto;

@@ -1,9 +1,62 @@
-//! The v3 API as JSON over HTTP.
+//! The v3 API as JSON over HTTP: the paths below `/v3/`, and how answers and errors look there.
 
-use super::{Begun, View, front};
-use crate::http::Request;
+use bytes::Bytes;
+
+use super::front::{method_not_allowed, plain_error, respond};
+use super::v3::{self, Format};
+use super::{Begun, View};
+use crate::grpc::{Code, Status};
+use crate::http::{Body, Method, Request, Response};
+use crate::json;
 
 /// Begins a request below `/v3/`. `path` is decoded and clean.
-pub fn begin(_request: &Request, _path: &[u8], _view: View<'_>) -> Begun {
-    front::respond(front::not_found())
+pub fn begin(request: &Request, path: &[u8], view: View<'_>) -> Begun {
+    let method = path.strip_prefix(b"/v3").and_then(v3::Method::of_path);
+    let Some(method) = method else {
+        return respond(plain_error(404, "Not Found"));
+    };
+    if request.method != Method::Post {
+        return respond(method_not_allowed("POST"));
+    }
+    if request.oversized {
+        let status = Status::new(Code::InvalidArgument, "etcdserver: request is too large");
+        return respond(failed(&status));
+    }
+    v3::begin_as(Format::Json, method, request, view)
+}
+
+/// The answer to a call that succeeded.
+pub(super) fn succeeded(body: Body) -> Response {
+    const JSON: Bytes = Bytes::from_static(b"application/json");
+    const GRPC: Bytes = Bytes::from_static(b"application/grpc");
+    Response {
+        status: 200,
+        headers: vec![("Content-Type", JSON), ("Grpc-Metadata-Content-Type", GRPC)],
+        body,
+        trailers: Vec::new(),
+    }
+}
+
+/// The answer to a call that failed.
+pub(super) fn failed(status: &Status) -> Response {
+    Response::new(http_status(status.code), json::error(status))
+        .with("Content-Type", &b"application/json"[..])
+}
+
+/// HTTP's status for gRPC's, as the gateway up to 3.5 has it.
+fn http_status(code: Code) -> u16 {
+    match code {
+        Code::Ok => 200,
+        Code::Canceled => 408,
+        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => 400,
+        Code::DeadlineExceeded => 504,
+        Code::NotFound => 404,
+        Code::AlreadyExists | Code::Aborted => 409,
+        Code::PermissionDenied => 403,
+        Code::ResourceExhausted => 429,
+        Code::Unimplemented => 501,
+        Code::Unavailable => 503,
+        Code::Unauthenticated => 401,
+        Code::Unknown | Code::Internal | Code::DataLoss => 500,
+    }
 }

@@ -1,0 +1,128 @@
+//! How single values are read.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
+
+/// A field's name, borrowed unless it has escapes.
+pub(super) struct Name<'de>(pub(super) Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Name<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Owned(text.to_string())))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// A 64-bit number: as a number, or as text.
+pub(super) struct Int64(pub(super) i64);
+
+impl<'de> Deserialize<'de> for Int64 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+        impl Visitor<'_> for Number {
+            type Value = Int64;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a 64-bit integer, or one as text")
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Int64, E> {
+                Ok(Int64(number))
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Int64, E> {
+                let wrong = || E::invalid_value(Unexpected::Unsigned(number), &self);
+                i64::try_from(number).map(Int64).map_err(|_| wrong())
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Int64, E> {
+                let wrong = |_| E::invalid_value(Unexpected::Str(text), &self);
+                text.parse().map(Int64).map_err(wrong)
+            }
+        }
+        deserializer.deserialize_any(Number)
+    }
+}
+
+/// Bytes: standard base64 with its padding.
+pub(super) struct Base64(pub(super) Bytes);
+
+impl<'de> Deserialize<'de> for Base64 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Encoded;
+        impl Visitor<'_> for Encoded {
+            type Value = Base64;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes as base64")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Base64, E> {
+                let bytes = STANDARD.decode(text);
+                bytes
+                    .map(|bytes| Base64(bytes.into()))
+                    .map_err(|error| E::custom(format_args!("illegal base64 data: {error}")))
+            }
+        }
+        deserializer.deserialize_str(Encoded)
+    }
+}
+
+/// The names of an enum's values, in the order of their numbers.
+pub(super) trait Names {
+    const NAMES: &'static [&'static str];
+}
+
+/// The number of an enum's value, given by name or number.
+pub(super) struct Enum<N>(pub(super) i32, std::marker::PhantomData<N>);
+
+impl<'de, N: Names> Deserialize<'de> for Enum<N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Value<N>(std::marker::PhantomData<N>);
+        impl<N: Names> Visitor<'_> for Value<N> {
+            type Value = Enum<N>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "one of {}", N::NAMES.join(", "))
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Enum<N>, E> {
+                let wrong = |_| E::invalid_value(Unexpected::Signed(number), &self);
+                i32::try_from(number).map(|number| Enum(number, self.0)).map_err(wrong)
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Enum<N>, E> {
+                let wrong = |_| E::invalid_value(Unexpected::Unsigned(number), &self);
+                i32::try_from(number).map(|number| Enum(number, self.0)).map_err(wrong)
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Enum<N>, E> {
+                match (0..).zip(N::NAMES).find(|(_, name)| **name == text) {
+                    Some((number, _)) => Ok(Enum(number, self.0)),
+                    None => Err(E::invalid_value(Unexpected::Str(text), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Value(std::marker::PhantomData))
+    }
+}
