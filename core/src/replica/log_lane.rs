@@ -8,7 +8,6 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::disk::{DiskOp, Lane, Ticket};
-use crate::limits;
 use crate::raft::{Index, LogBatch};
 use crate::replica::{Effect, Effects};
 use crate::time::{Duration, Instant};
@@ -117,7 +116,7 @@ impl LogLane {
         }
         self.retry_at = None;
         let wanted = self.held.front().map_or(0, |(_, batch)| self.wal.space_of(batch));
-        self.wal.prepare(wanted.max(limits::ZEROS_AHEAD_BYTES))
+        self.wal.prepare(wanted)
     }
 
     /// Prepared space is durable.

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::record;
 use super::{Found, Recovered, Recovery, RecoveryError, Step};
 use crate::disk::File;
 use crate::identity::Incarnation;
@@ -37,6 +38,19 @@ pub fn recover_from_bytes(
             }
         }
     }
+}
+
+/// Makes the records' checksums right again after damage, so that recovery meets the rules that
+/// lie behind them. Entries keep their own checksums.
+#[must_use]
+pub fn reseal(first: u64, segments: &[Bytes]) -> Vec<Bytes> {
+    let mut chain = (0, 0);
+    let sealed = (first..).zip(segments).map(|(segment, bytes)| {
+        let (sealed, end) = record::reseal(bytes, segment, chain);
+        chain = end;
+        Bytes::from(sealed)
+    });
+    sealed.collect()
 }
 
 fn part(bytes: &Bytes, offset: u64, length: u64) -> Option<Bytes> {

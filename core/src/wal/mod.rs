@@ -49,7 +49,7 @@ mod segments;
 mod writer;
 
 pub use error::RecoveryError;
-pub use hostile::recover_from_bytes;
+pub use hostile::{recover_from_bytes, reseal};
 pub use recovery::{Recovered, Recovery, Step, Tail};
 pub use writer::Wal;
 

@@ -126,14 +126,16 @@ impl Places {
         mark.map_or(0, |mark| self.written - mark.before)
     }
 
-    #[cfg(test)]
-    fn check(&self) {
+    /// Panics if an invariant is broken.
+    pub(super) fn check(&self) {
         for (a, b) in self.marks.iter().zip(self.marks.iter().skip(1)) {
             assert!(a.index < b.index, "marks grow by index");
             assert!((a.segment, a.offset) < (b.segment, b.offset), "marks grow by place");
             let ends_before = a.segment < b.segment || a.offset + a.length <= b.offset;
             assert!(ends_before, "a stretch ends before the next mark");
         }
+        let newest = self.marks.back().map_or(Index(0), |mark| mark.index);
+        assert!(newest <= self.last, "marks lead to entries of the log");
     }
 }
 

@@ -326,6 +326,32 @@ fn decode_entry(
     if entry.is_intact() { Ok(entry) } else { Err("the checksum of an entry does not match") }
 }
 
+/// Makes the checksums of a segment's records right again, and with them their places, numbers
+/// and chain, so that damage gets past them: what a fuzzer needs to meet the rules behind.
+pub(super) fn reseal(bytes: &[u8], segment: u64, mut chain: (u64, u32)) -> (Vec<u8>, (u64, u32)) {
+    let (header, mut rest) = bytes.split_at(bytes.len().min(SEGMENT_HEADER_BYTES));
+    let mut out = header.to_vec();
+    while let Some((front, content)) = rest.split_first_chunk::<RECORD_HEADER_BYTES>() {
+        let (_, fields) = front.split_at(ALIGNMENT);
+        let Some(mut header) = RecordHeader::decode_fields(Fields(fields)) else { break };
+        let length = usize::try_from(header.length).unwrap_or(0);
+        let Some(body) = content.get(..length.saturating_sub(RECORD_HEADER_BYTES)) else { break };
+        let count = usize::try_from(header.entries).unwrap_or(0);
+        let table = body.get(..count.saturating_mul(ROW_BYTES)).unwrap_or_default();
+        header.table_checksum = CASTAGNOLI.checksum(table);
+        (header.segment, header.offset) = (segment, wide(out.len()));
+        (header.sequence, header.previous_checksum) = (chain.0.saturating_add(1), chain.1);
+        header.durable_before = header.durable_before.min(chain.0);
+        let sealed = header.encode();
+        chain = (header.sequence, checksum_of(&sealed));
+        out.extend_from_slice(&sealed);
+        out.extend_from_slice(body);
+        rest = content.get(body.len()..).unwrap_or_default();
+    }
+    out.extend_from_slice(rest);
+    (out, chain)
+}
+
 /// What a search for records came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Searched {

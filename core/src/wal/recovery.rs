@@ -404,6 +404,8 @@ impl Recovery {
             base: end.base,
             last_index: end.last.index,
             reset: end.void,
+            // What the reset makes void is kept until the reset is durable.
+            voiding: if end.void { self.newest.sequence.saturating_add(1) } else { 0 },
             ..self.newest
         };
         let segments =

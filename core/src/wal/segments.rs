@@ -243,6 +243,20 @@ impl Segments {
         self.held.iter().rev().find(|held| held.sequence == segment).map(|held| held.used)
     }
 
+    /// Panics if an invariant is broken.
+    pub(super) fn check(&self) {
+        for (before, after) in self.held.iter().zip(self.held.iter().skip(1)) {
+            assert!(before.sequence + 1 == after.sequence, "sequences have no gaps");
+            assert!(before.first_record < after.first_record, "every segment holds a record");
+        }
+        for segment in &self.held {
+            assert!(HEADER < segment.used, "every segment holds a record");
+            assert!(segment.used <= segment.length, "records lie within prepared space");
+        }
+        let newest = self.held.back().map_or(0, |segment| segment.sequence);
+        assert!(newest < self.next_sequence, "a new segment is the newest");
+    }
+
     pub(super) fn disk_bytes(&self) -> u64 {
         self.held.iter().map(|segment| segment.length).sum::<u64>() + self.next.unwrap_or(0)
     }

@@ -185,12 +185,9 @@ impl Wal {
     /// Goes into the next record's header as `durable_before`.
     pub fn durable(&mut self, appends: u64) {
         assert!(appends <= self.appends, "only what was appended can be durable");
-        while let Some((append, record)) = self.in_flight.front().copied() {
-            if append > appends {
-                break;
-            }
+        while let Some((_, record)) = self.in_flight.pop_front_if(|(append, _)| *append <= appends)
+        {
             self.newest.durable = record;
-            self.in_flight.pop_front();
         }
     }
 
@@ -279,6 +276,17 @@ impl Wal {
     #[must_use]
     pub fn disk_bytes(&self) -> u64 {
         self.segments.disk_bytes()
+    }
+
+    /// Panics if an invariant is broken; for the simulator and the fuzzer.
+    pub fn check(&self) {
+        self.segments.check();
+        self.places.check();
+        let newest = &self.newest;
+        assert!(newest.durable <= newest.sequence, "only what was written is durable");
+        assert!(newest.base.index <= newest.last_index, "the log lies behind its base");
+        let oldest = self.in_flight.front().map_or(newest.sequence + 1, |(_, record)| *record);
+        assert!(newest.durable < oldest, "what is in flight is not durable");
     }
 }
 

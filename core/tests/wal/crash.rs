@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use quorra_core::disk::File;
 use quorra_core::raft::{Entry, HardState, Index, LogBatch, Position, Term};
 use quorra_core::random::Random;
-use quorra_core::wal::RecoveryError;
+use quorra_core::wal::{RecoveryError, recover_from_bytes, reseal};
 
-use crate::model::{Writer, batch, entry, hard_state};
+use crate::model::{Disk, SEGMENT_BYTES, Writer, batch, entry, hard_state, position};
 
 #[derive(Clone, Debug)]
 enum Action {
@@ -221,6 +221,7 @@ proptest! {
         let mut world = World::new();
         for action in actions {
             world.perform(action);
+            world.writer.wal.check();
         }
         world.check_reads();
         world.restart();
@@ -232,8 +233,32 @@ proptest! {
     ) {
         let segments: Vec<bytes::Bytes> = segments.into_iter().map(Into::into).collect();
         let checkpoint = Position::default();
-        let outcome = quorra_core::wal::recover_from_bytes(1, &segments, checkpoint, 1 << 16);
+        let outcome = recover_from_bytes(1, &segments, checkpoint, SEGMENT_BYTES);
         prop_assert!(outcome.is_err(), "no random bytes are a log");
+    }
+
+    #[test]
+    fn damage_behind_the_checksums_never_panics(
+        hits in prop::collection::vec((any::<u64>(), any::<u64>(), 0_u32..64), 1..8),
+        checkpoint in (0_u64..3, 0_u64..9),
+    ) {
+        let content = damaged_history().disk.files.remove(&File::Segment(1));
+        let mut content = content.expect("it is there");
+        for (place, value, shift) in hits {
+            // Whole numbers are hit, in the records only, so that there is something to go on.
+            let place = 64 + usize::try_from(place % 100).expect("it is small") * 8;
+            content[place..place + 8].copy_from_slice(&(value >> shift).to_le_bytes());
+        }
+        let sealed = reseal(1, &[content.into()]);
+        let checkpoint = position(checkpoint.0, checkpoint.1);
+        if let Ok((_, recovered)) = recover_from_bytes(1, &sealed, checkpoint, SEGMENT_BYTES) {
+            recovered.wal.check();
+            let mut writer = Writer::resume(Disk::default(), recovered.wal);
+            let term = recovered.hard_state.term.0.saturating_add(1);
+            let next = recovered.last.index.0 + 1;
+            writer.append_synced(&batch(term, next, next, 10));
+            writer.wal.check();
+        }
     }
 
     #[test]

@@ -186,6 +186,25 @@ fn a_checkpoint_that_the_log_does_not_reach_voids_it() {
 }
 
 #[test]
+fn a_voided_log_is_kept_until_the_reset_is_durable() {
+    let mut writer = Writer::new();
+    for index in 1..=60 {
+        writer.append_synced(&batch(1, index, index, 4_000));
+    }
+    let checkpoint = position(2, 20);
+    let (_, recovered) = writer.disk.recover(checkpoint).expect("nothing is wrong");
+    let mut next = Writer::resume(writer.disk, recovered.wal);
+    next.append(&batch(2, 21, 21, 10));
+    next.cut(20);
+    assert!(next.disk.files.contains_key(&File::Segment(1)));
+    next.sync();
+    next.cut(20);
+    assert!(!next.disk.files.contains_key(&File::Segment(1)));
+    let (_, recovered) = next.disk.recover(checkpoint).expect("the reset is there");
+    assert_eq!(recovered.last, position(2, 21));
+}
+
+#[test]
 fn what_cannot_be_is_named() {
     let step = |term, from, to, commit: u64| LogBatch {
         commit_index: Index(commit),

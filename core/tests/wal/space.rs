@@ -51,6 +51,28 @@ fn a_batch_larger_than_a_segment_gets_a_segment_of_its_own() {
 }
 
 #[test]
+fn a_torn_large_batch_leaves_its_first_records() {
+    let mut writer = Writer::new();
+    writer.append_synced(&batch(1, 1, 1, 100));
+    let large = batch(1, 2, 13, 1 << 20);
+    writer.append(&large);
+    let mut torn = writer.disk.clone();
+    torn.sync();
+    let whole = torn.recover(position(0, 0)).expect("it is whole").1;
+    assert_eq!(whole.uncommitted[1..], large.entries);
+    let read = writer.wal.locate(Index(7), 1).expect("it was written");
+    let content = torn.files.get_mut(&read.file).expect("it is there");
+    let middle = usize::try_from(read.offset + read.length / 2).expect("it is small");
+    content[middle] ^= 1;
+    let recovered = torn.recover(position(0, 0)).expect("nothing of it was synced").1;
+    assert_eq!(recovered.last, position(1, 6));
+    assert_eq!(
+        recovered.dropped.map(|tail| (tail.file, tail.offset)),
+        Some((read.file, read.offset))
+    );
+}
+
+#[test]
 fn a_cut_waits_for_a_durable_record_in_a_later_segment() {
     let mut writer = Writer::new();
     let mut index = 0;
