@@ -101,7 +101,7 @@ impl Follower {
             Message::Heartbeat { commit_index, round, .. } => {
                 self.on_heartbeat(state, from, commit_index, round, out);
             }
-            Message::Chunk { chunk, .. } => self.on_chunk(from, chunk, out),
+            Message::Chunk { chunk, .. } => self.on_chunk(state, from, chunk, out),
             Message::TimeoutNow { .. } => return Ok(Self::on_timeout_now(state)),
             Message::ReadIndexAnswer { contexts, index, .. } if self.leader == Some(from) => {
                 self.forwarded.answer(contexts, index, out);
@@ -137,7 +137,7 @@ impl Follower {
         }
         // What is committed here is what the leader has there: only what is behind it counts.
         entries.retain(|entry| entry.index > state.commit_index);
-        if !entries.is_empty() && state.is_full() {
+        if !entries.is_empty() && conflict.is_none() && state.is_full() {
             // Apply or the disk is behind: as if the message were lost. The leader tries again.
             return Ok(());
         }
@@ -214,7 +214,13 @@ impl Follower {
         state.claim_term(from, answer, out);
     }
 
-    fn on_chunk(&mut self, from: MemberId, chunk: SnapshotChunk, out: &mut Output) {
+    /// A snapshot that brings nothing new is answered with what is there already.
+    fn on_chunk(&mut self, state: &State, from: MemberId, chunk: SnapshotChunk, out: &mut Output) {
+        if chunk.snapshot.index <= state.commit_index {
+            self.owes_answer = true;
+            self.answer(state, true, out);
+            return;
+        }
         self.receiving = Some((chunk.snapshot, chunk.total));
         out.chunks.push((from, chunk));
     }
@@ -238,10 +244,10 @@ impl Follower {
         at: Position,
         configuration: Configuration,
     ) -> bool {
+        self.owes_answer = true;
         if at.index <= state.commit_index {
             return false;
         }
-        self.owes_answer = true;
         state.verified = at.index;
         self.told = Index(0);
         if state.log.term(at.index) == Some(at.term) {

@@ -281,8 +281,7 @@ impl Raft {
         };
         let deadline = waiting.unwrap_or_else(|| self.state.election_deadline(now));
         if term > old_term {
-            self.state.hard_state = HardState { term, vote: None };
-            self.state.verified = self.state.commit_index;
+            self.state.enter_term(term, None);
         }
         // What is committed is in every leader's log (leader completeness).
         self.state.verified = self.state.verified.max(self.state.commit_index);
@@ -297,7 +296,7 @@ impl Raft {
         let old_term = self.state.term();
         if campaign != Campaign::Pre {
             let vote = Some(self.state.id());
-            self.state.hard_state = HardState { term: old_term.next(), vote };
+            self.state.enter_term(old_term.next(), vote);
         }
         // What is held for the old role goes before the new one makes claims of its own.
         self.state.claims.moved_on(self.state.term());

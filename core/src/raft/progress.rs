@@ -64,6 +64,7 @@ pub(super) struct Progress {
     flow: Flow,
     returned: bool,
     match_at_beat: Index,
+    next_at_beat: Index,
 }
 
 impl Progress {
@@ -79,6 +80,7 @@ impl Progress {
             flow: Flow::Probe { paused: false },
             returned: false,
             match_at_beat: Index(0),
+            next_at_beat: Index(0),
         }
     }
 
@@ -187,18 +189,20 @@ impl Progress {
         self.flow = Flow::Install;
     }
 
-    /// A heartbeat goes out: retries what was paused. True if acknowledgements are overdue: a
-    /// full window was in flight for a whole interval without any, so that its messages, or the
-    /// answers to them, may be lost. An empty append finds out.
+    /// A heartbeat goes out: retries what was paused. True if acknowledgements are overdue:
+    /// appends were in flight for a whole interval without any, so that they, or the answers to
+    /// them, may be lost. An empty append finds out.
     pub(super) fn beat(&mut self) -> bool {
-        let is_silent = self.match_at_beat == self.match_index;
+        let was_waiting = self.match_at_beat.next() < self.next_at_beat;
+        let is_silent = was_waiting && self.match_at_beat == self.match_index;
         self.match_at_beat = self.match_index;
+        self.next_at_beat = self.next_index;
         match &mut self.flow {
             Flow::Probe { paused } => {
                 *paused = false;
                 false
             }
-            Flow::Replicate(_) => is_silent && self.match_index.next() < self.next_index,
+            Flow::Replicate(_) => is_silent,
             Flow::Install => false,
         }
     }

@@ -73,6 +73,14 @@ impl State {
         self.hard_state.term
     }
 
+    /// A new term begins: its leader, whoever that will be, has shown nothing of its log yet. But
+    /// what is committed is in it (leader completeness).
+    pub(super) fn enter_term(&mut self, term: Term, vote: Option<MemberId>) {
+        assert!(term > self.hard_state.term, "terms never go back");
+        self.hard_state = HardState { term, vote };
+        self.verified = self.commit_index;
+    }
+
     /// A fresh election timeout: more than the base, at most twice of it, so that members that
     /// lose their leader together seldom campaign together (Raft paper, 5.2).
     pub(super) fn election_timeout(&mut self) -> Duration {
@@ -121,10 +129,12 @@ impl State {
         self.commit_index.min(self.writes.durable_index()).max(self.applied_index)
     }
 
-    /// Whether the tail is full of what cannot leave yet.
+    /// Whether no more entries are taken until apply has caught up. What is *not* committed never
+    /// counts: it may need more entries to become so, and its leader bounds it.
     pub(super) fn is_full(&mut self) -> bool {
         self.evict();
-        self.log.tail_bytes() >= self.options.tail_bytes_max
+        let bytes_max = self.options.tail_bytes_max + self.options.uncommitted_bytes_max;
+        self.applied_index < self.commit_index && self.log.tail_bytes() > bytes_max
     }
 
     /// Lets applied entries leave memory once the tail is too large.
