@@ -2,8 +2,10 @@
 
 use std::fs::{self, File};
 use std::net::TcpListener;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use quorra::client;
@@ -37,16 +39,23 @@ impl Drop for Directory {
     }
 }
 
-/// URLs on loopback ports that were free just now, all different.
+/// Below the ports that systems give to outgoing connections: while a member is down, none of
+/// those may take its place.
+const PORTS: Range<u32> = 22_000..32_000;
+
+/// URLs on loopback ports that were free just now; none is given out twice.
 pub(crate) fn free_urls(count: usize) -> Vec<Url> {
-    let listeners: Vec<_> = (0..count)
-        .map(|_| TcpListener::bind("127.0.0.1:0").expect("loopback has free ports"))
-        .collect();
-    let url = |listener: &TcpListener| {
-        let address = listener.local_addr().expect("a bound socket has an address");
-        Url::parse(&format!("http://{address}")).expect("an address makes a URL")
-    };
-    listeners.iter().map(url).collect()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Other test processes begin elsewhere.
+    let first = std::process::id().wrapping_mul(101);
+    let candidates = std::iter::repeat_with(|| {
+        let offset = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        PORTS.start + offset % (PORTS.end - PORTS.start)
+    });
+    let address = candidates.map(|port| format!("127.0.0.1:{port}"));
+    let free = address.filter(|address| TcpListener::bind(address).is_ok());
+    let url = |address| Url::parse(&format!("http://{address}")).expect("an address makes a URL");
+    free.map(url).take(count).collect()
 }
 
 /// Waits until the condition holds, and says what it waited for if it never does.
