@@ -123,13 +123,15 @@ impl Checkpoints {
 
     /// A complete checkpoint is on disk: taken here, or received.
     pub(super) fn publish(&mut self, published: Published) {
-        if self.base().index >= published.at.index {
-            self.superseded.push(File::Checkpoint(published.at.index.0));
-            return;
-        }
-        if let Some(older) = self.published.replace(published) {
-            self.superseded.push(File::Checkpoint(older.at.index.0));
-        }
+        let newest = self.published.map_or(published, |known| match known.at.index {
+            index if index > published.at.index => known,
+            _ => published,
+        });
+        let all = self.published.into_iter().chain([published]);
+        let files = all.map(|checkpoint| File::Checkpoint(checkpoint.at.index.0));
+        self.superseded.extend(files);
+        self.superseded.retain(|file| *file != File::Checkpoint(newest.at.index.0));
+        self.published = Some(newest);
     }
 
     /// Gives up the checkpoint that is being taken: the disk is full, or the state was replaced.

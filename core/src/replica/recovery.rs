@@ -358,7 +358,6 @@ impl Recovery {
             hard_state = batch.hard_state.unwrap_or_default();
             first = Some(batch);
         }
-        let base_index = recent.entries.front().map_or(last.index, |e| e.index.previous());
         let restored = raft::Restored {
             hard_state,
             base: published.map(|published| published.at).unwrap_or_default(),
@@ -368,7 +367,6 @@ impl Recovery {
             configuration: state.configuration(),
             applied_index: applied.index,
         };
-        assert!(base_index <= restored.applied_index, "what is kept begins in what is applied");
         let parts = Parts { identity, wal, restored, state, applied, published, superseded };
         let replica = Replica::assemble(self.options.clone(), parts, first, self.now);
         RecoveryStep::Ready(Box::new(replica))

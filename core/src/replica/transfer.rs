@@ -137,7 +137,9 @@ impl Transfers {
         bulk: &mut BulkLane,
         effects: &mut Effects,
     ) {
-        self.checkpoints.begin_if_due(log_bytes, state, applied, bulk, effects);
+        if self.inbound.is_none() {
+            self.checkpoints.begin_if_due(log_bytes, state, applied, bulk, effects);
+        }
         self.checkpoints.advance(state, bulk, effects);
         let outbound = &self.outbound;
         self.checkpoints.remove_superseded(|file| outbound.is_sending(file), bulk, effects);
