@@ -20,12 +20,21 @@ pub(super) fn begin(request: &Request, path: &[u8], view: View<'_>) -> Begun {
         b"/version" => |_, view| respond(version(view)),
         b"/metrics" => |_, view| respond(metrics(view)),
         b"/debug/vars" => |_, view| respond(variables(view)),
+        b"/config/local/log" => return respond(log_level(request)),
         _ => return respond(front::not_found()),
     };
     match request.method {
         Method::Get => answer(request, view),
         Method::Head if path == b"/metrics" => answer(request, view),
         _ => respond(method_not_allowed("GET")),
+    }
+}
+
+/// etcd 3.4's switch of the log level. The route is there; the level is fixed at start.
+fn log_level(request: &Request) -> Response {
+    match request.method {
+        Method::Put => plain_error(501, "the log level is set by --log-level alone"),
+        _ => method_not_allowed("PUT"),
     }
 }
 

@@ -1,0 +1,268 @@
+//! A one-member cluster in memory, asked at the front door of its APIs.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use quorra_core::disk::{DiskOp, DiskRead, File};
+use quorra_core::identity::{ClusterId, Incarnation, MemberId};
+use quorra_core::limits;
+use quorra_core::raft;
+use quorra_core::replica::{
+    self, Bootstrap, Effect, Effects, Input, Options, Recovery, RecoveryStep, Replica, RequestId,
+};
+use quorra_core::store::membership;
+use quorra_core::time::{Duration, Instant, Now, WallTime};
+use quorra_net::api::{Call, Outcome, Service, View};
+use quorra_net::host;
+use quorra_net::http::{Body, Method, Request, Response};
+
+pub(crate) const PEER_URL: &str = "http://127.0.0.1:2380";
+pub(crate) const CLIENT_URL: &str = "http://127.0.0.1:2379";
+pub(crate) const NAME: &str = "default";
+
+/// What was answered so far.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, Bytes)>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) begun: bool,
+    pub(crate) ended: bool,
+}
+
+/// The member, its disk, and the requests that wait.
+pub(crate) struct Member {
+    pub(crate) now: Now,
+    pub(crate) answers: BTreeMap<RequestId, Answer>,
+    replica: Replica,
+    service: Service,
+    options: host::Options,
+    statistics: host::Statistics,
+    files: BTreeMap<File, Vec<u8>>,
+    calls: BTreeMap<RequestId, Call>,
+    next: u64,
+}
+
+impl Member {
+    /// A member that leads, is published, and has decided its cluster's version.
+    pub(crate) fn started() -> Self {
+        let now = Now { monotonic: Instant(1 << 40), wall: WallTime(1_700_000_000_123_456_789) };
+        let urls = [PEER_URL.to_owned()];
+        let id = MemberId::of_bootstrap(&urls, "etcd-cluster");
+        let member = membership::Member {
+            id,
+            name: NAME.to_owned(),
+            peer_urls: urls.to_vec(),
+            client_urls: Vec::new(),
+            is_learner: false,
+        };
+        let cluster = ClusterId::of(&[id]);
+        let bootstrap = Bootstrap { cluster, member: id, members: vec![member] };
+        let mut recovery = Recovery::start(replica_options(), Vec::new(), Some(bootstrap), now);
+        let replica = match recovery.next(None) {
+            RecoveryStep::Ready(replica) => *replica,
+            _ => panic!("an empty directory needs no read"),
+        };
+        let options = host_options();
+        let mut member = Self {
+            now,
+            answers: BTreeMap::new(),
+            replica,
+            service: Service::new(&options),
+            options,
+            statistics: host::Statistics::default(),
+            files: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            next: 1,
+        };
+        let (name, client_urls) = (NAME.to_owned(), vec![CLIENT_URL.to_owned()]);
+        while member.replica.status().role != raft::RoleName::Leader {
+            member.pass(10);
+        }
+        let publish = replica::Request::Publish { name, client_urls };
+        member.input(Input::Request(RequestId(0), publish));
+        while member.replica.cluster_version().is_none() {
+            member.pass(10);
+        }
+        member
+    }
+
+    /// Begins a request; its answer grows in `answers`.
+    pub(crate) fn ask(&mut self, request: &Request) -> RequestId {
+        let id = RequestId(self.next);
+        self.next += 1;
+        self.answers.insert(id, Answer::default());
+        let (outcome, call) = self.service.begin(request, self.view());
+        if let Some(call) = call {
+            self.calls.insert(id, call);
+        }
+        self.follow(id, outcome);
+        if request.method == Method::Head {
+            self.settle(id);
+            self.answers.get_mut(&id).expect("it was asked").body.clear();
+        }
+        id
+    }
+
+    /// Lets time pass until an answer has begun.
+    pub(crate) fn settle(&mut self, id: RequestId) {
+        for _ in 0..1_000 {
+            if self.answers[&id].begun {
+                return;
+            }
+            self.pass(1);
+        }
+        panic!("a request is answered within a second");
+    }
+
+    /// Lets milliseconds pass.
+    pub(crate) fn pass(&mut self, milliseconds: u64) {
+        for _ in 0..milliseconds {
+            self.now.monotonic = self.now.monotonic + Duration::from_millis(1);
+            self.now.wall.0 += 1_000_000;
+            while self.replica.deadline() <= self.now.monotonic {
+                let before = self.replica.deadline();
+                self.input(Input::Tick);
+                if self.replica.deadline() == before {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn view(&self) -> View<'_> {
+        View {
+            replica: &self.replica,
+            options: &self.options,
+            statistics: &self.statistics,
+            now: self.now,
+        }
+    }
+
+    fn follow(&mut self, id: RequestId, outcome: Outcome) {
+        let answer = self.answers.get_mut(&id).expect("only what was asked is answered");
+        match outcome {
+            Outcome::Respond(response) => answer.begin(response),
+            Outcome::Data(bytes) => answer.body.extend_from_slice(&bytes),
+            Outcome::End(_) => answer.ended = true,
+            Outcome::Ask(question) => self.input(Input::Request(id, *question)),
+            Outcome::Wait => {}
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input, Input::Flush]);
+        while let Some(input) = inputs.pop_front() {
+            let mut effects = Effects::new();
+            self.replica.step(self.now, input, &mut effects);
+            while let Some(effect) = effects.pop() {
+                self.perform(effect, &mut inputs);
+            }
+        }
+    }
+
+    fn perform(&mut self, effect: Effect, inputs: &mut VecDeque<Input>) {
+        match effect {
+            Effect::Disk(lane, ticket, operations) => {
+                operations.into_iter().for_each(|operation| self.write(operation));
+                inputs.extend([Input::Durable(lane, ticket), Input::Flush]);
+            }
+            Effect::Read(id, place) => inputs.push_back(Input::Read(id, Ok(self.read(place)))),
+            Effect::Reply(id, reply) => {
+                if let Some(mut call) = self.calls.remove(&id) {
+                    let outcome = call.on_reply(reply, self.view());
+                    self.calls.insert(id, call);
+                    self.follow(id, outcome);
+                }
+            }
+            Effect::Stop(reason) => panic!("the member stops: {reason:?}"),
+            Effect::Send(..) | Effect::Job(..) | Effect::Members | Effect::Notice(_) => {}
+        }
+    }
+
+    fn write(&mut self, operation: DiskOp) {
+        match operation {
+            DiskOp::Create(file) => drop(self.files.insert(file, Vec::new())),
+            DiskOp::Write { file, offset, bytes } => self.put(file, offset, &bytes),
+            DiskOp::Zero { file, offset, length } => {
+                self.put(file, offset, &vec![0; usize::try_from(length).expect("small")]);
+            }
+            DiskOp::Publish(_) => {}
+            DiskOp::Remove(file) => drop(self.files.remove(&file)),
+        }
+    }
+
+    fn put(&mut self, file: File, offset: u64, bytes: &[u8]) {
+        let content = self.files.entry(file).or_default();
+        let start = usize::try_from(offset).expect("small");
+        content.resize(content.len().max(start + bytes.len()), 0);
+        content[start..start + bytes.len()].copy_from_slice(bytes);
+    }
+
+    fn read(&self, place: DiskRead) -> Bytes {
+        let content = self.files.get(&place.file).map(Vec::as_slice).unwrap_or_default();
+        let start = content.len().min(usize::try_from(place.offset).expect("small"));
+        let length = usize::try_from(place.length).unwrap_or(usize::MAX);
+        let end = content.len().min(start.saturating_add(length));
+        Bytes::copy_from_slice(&content[start..end])
+    }
+}
+
+impl Answer {
+    fn begin(&mut self, response: Response) {
+        assert!(!self.begun, "a request is answered once");
+        self.begun = true;
+        self.status = response.status;
+        self.headers = response.headers;
+        match response.body {
+            Body::Full(bytes) => {
+                self.body = bytes.to_vec();
+                self.ended = true;
+            }
+            Body::Stream => {}
+            Body::Lazy(_) => panic!("this API makes whole answers"),
+        }
+    }
+}
+
+fn host_options() -> host::Options {
+    host::Options {
+        name: NAME.to_owned(),
+        client_urls: vec![CLIENT_URL.to_owned()],
+        v2: true,
+        request_bytes_max: limits::REQUEST_BYTES_DEFAULT,
+        cors: Vec::new(),
+        host_whitelist: Vec::new(),
+        incarnation: Incarnation(1),
+        connections_max: 100,
+        command_line: Vec::new(),
+        file_descriptor_limit: 1024,
+    }
+}
+
+fn replica_options() -> Options {
+    Options {
+        raft: raft::Options {
+            id: MemberId(0),
+            election_timeout: Duration::from_millis(1000),
+            heartbeat_interval: Duration::from_millis(100),
+            pre_vote: true,
+            check_quorum: true,
+            inflight_messages_max: limits::INFLIGHT_MESSAGES_MAX,
+            inflight_bytes_max: limits::INFLIGHT_BYTES_MAX,
+            append_bytes_target: limits::APPEND_BYTES_TARGET,
+            tail_bytes_max: limits::LOG_TAIL_BYTES_MAX,
+            uncommitted_bytes_max: limits::UNCOMMITTED_BYTES_MAX,
+        },
+        incarnation: Incarnation(1),
+        seed: 42,
+        segment_bytes: 1 << 20,
+        checkpoint_log_bytes: limits::CHECKPOINT_LOG_BYTES_MIN,
+        entries_kept: 1000,
+        slice_keys: limits::SLICE_KEYS,
+        request_bytes_max: limits::REQUEST_BYTES_DEFAULT,
+        quota_bytes: None,
+        strict_reconfig_check: true,
+        version: "3.5.33".to_owned(),
+    }
+}
