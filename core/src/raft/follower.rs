@@ -99,7 +99,7 @@ impl Follower {
                 self.on_append(state, prev, commit_index, entries, out)?;
             }
             Message::Heartbeat { commit_index, round, .. } => {
-                self.on_heartbeat(state, from, commit_index, round, out);
+                Self::on_heartbeat(state, from, commit_index, round, out);
             }
             Message::Chunk { chunk, .. } => self.on_chunk(state, from, chunk, out),
             Message::TimeoutNow { .. } => return Ok(Self::on_timeout_now(state)),
@@ -202,7 +202,6 @@ impl Follower {
     }
 
     fn on_heartbeat(
-        &mut self,
         state: &mut State,
         from: MemberId,
         commit_index: Index,

@@ -88,7 +88,8 @@ pub(super) fn entries_read(
     }
     let next = progress.next_index;
     let previous = entries.iter().find(|entry| entry.index == next.previous());
-    let prev_term = state.log.term(next.previous()).or(previous.map(|entry| entry.term));
+    let read_term = previous.map(|entry| entry.term);
+    let prev_term = state.log.term(next.previous()).or(read_term);
     let mut wanted = Vec::new();
     let mut bytes = 0;
     for entry in entries.into_iter().filter(|entry| entry.index >= next) {

@@ -18,16 +18,16 @@ use crate::witness::Witness;
 
 /// What a member would find after a power cut.
 #[derive(Clone, Debug, Default)]
-pub struct Disk {
-    pub hard_state: HardState,
-    pub base: Position,
-    pub entries: Vec<Entry>,
-    pub commit_index: Index,
-    pub configuration: Configuration,
+pub(crate) struct Disk {
+    pub(crate) hard_state: HardState,
+    pub(crate) base: Position,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) commit_index: Index,
+    pub(crate) configuration: Configuration,
 }
 
 impl Disk {
-    pub fn last(&self) -> Position {
+    pub(crate) fn last(&self) -> Position {
         let last = self.entries.last();
         last.map_or(self.base, |entry| Position { term: entry.term, index: entry.index })
     }
@@ -50,32 +50,32 @@ impl Disk {
 }
 
 /// One member: its Raft, unless it is down, and its disk.
-pub struct Node {
-    pub raft: Option<Raft>,
-    pub disk: Disk,
+pub(crate) struct Node {
+    pub(crate) raft: Option<Raft>,
+    pub(crate) disk: Disk,
     queue: VecDeque<(Ticket, LogBatch)>,
     ticket: Ticket,
     options: Options,
     applied: Index,
     configuration: Configuration,
     installed: Option<Configuration>,
-    pub applies: bool,
+    pub(crate) applies: bool,
     reads: Vec<(MemberId, Index)>,
-    pub context: u64,
+    pub(crate) context: u64,
 }
 
 /// See the module.
-pub struct Cluster {
-    pub nodes: BTreeMap<MemberId, Node>,
-    pub now: Instant,
-    pub wire: Vec<(MemberId, MemberId, Message)>,
-    pub trace: Vec<String>,
+pub(crate) struct Cluster {
+    pub(crate) nodes: BTreeMap<MemberId, Node>,
+    pub(crate) now: Instant,
+    pub(crate) wire: Vec<(MemberId, MemberId, Message)>,
+    pub(crate) trace: Vec<String>,
     witness: Witness,
     seed: u64,
 }
 
 /// The numbers that scripts can set; etcd's timeouts.
-pub fn options(id: MemberId) -> Options {
+pub(crate) fn options(id: MemberId) -> Options {
     Options {
         id,
         election_timeout: Duration::from_millis(1000),
@@ -91,7 +91,11 @@ pub fn options(id: MemberId) -> Options {
 }
 
 impl Cluster {
-    pub fn new(configuration: &Configuration, seed: u64, adjust: impl Fn(&mut Options)) -> Self {
+    pub(crate) fn new(
+        configuration: &Configuration,
+        seed: u64,
+        adjust: impl Fn(&mut Options),
+    ) -> Self {
         let mut cluster = Self {
             nodes: BTreeMap::new(),
             now: Instant(1_000_000_000),
@@ -107,7 +111,7 @@ impl Cluster {
     }
 
     /// A member with an empty disk, which knows this configuration.
-    pub fn add(
+    pub(crate) fn add(
         &mut self,
         member: MemberId,
         configuration: Configuration,
@@ -133,7 +137,7 @@ impl Cluster {
     }
 
     /// Recovers a member from its disk.
-    pub fn start(&mut self, member: MemberId) {
+    pub(crate) fn start(&mut self, member: MemberId) {
         self.seed += 1;
         let (now, random) = (self.now, Random::new(self.seed));
         let node = self.nodes.get_mut(&member).expect("the script names members");
@@ -155,7 +159,7 @@ impl Cluster {
     }
 
     /// Stops a member: what its disk had not finished is lost.
-    pub fn crash(&mut self, member: MemberId) {
+    pub(crate) fn crash(&mut self, member: MemberId) {
         let node = self.nodes.get_mut(&member).expect("the script names members");
         node.raft = None;
         node.queue.clear();
@@ -163,7 +167,11 @@ impl Cluster {
     }
 
     /// Hands an input to a member that is up, ends its turn, and does what comes out.
-    pub fn give(&mut self, member: MemberId, input: impl FnOnce(&mut Raft, Instant, &mut Output)) {
+    pub(crate) fn give(
+        &mut self,
+        member: MemberId,
+        input: impl FnOnce(&mut Raft, Instant, &mut Output),
+    ) {
         let now = self.now;
         let node = self.nodes.get_mut(&member).expect("the script names members");
         let Some(raft) = node.raft.as_mut() else { return };
@@ -222,7 +230,7 @@ impl Cluster {
     }
 
     /// Delivers what lies on the wire now, as far as it fits the filter.
-    pub fn deliver(&mut self, fits: impl Fn(MemberId, MemberId, &Message) -> bool) -> usize {
+    pub(crate) fn deliver(&mut self, fits: impl Fn(MemberId, MemberId, &Message) -> bool) -> usize {
         let (now, later): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.wire).into_iter().partition(|(f, t, m)| fits(*f, *t, m));
         self.wire = later;
@@ -236,7 +244,7 @@ impl Cluster {
     }
 
     /// Makes the oldest batches of a member durable, up to `ticket`.
-    pub fn durable(&mut self, member: MemberId, ticket: Option<Ticket>) -> bool {
+    pub(crate) fn durable(&mut self, member: MemberId, ticket: Option<Ticket>) -> bool {
         let node = self.nodes.get_mut(&member).expect("the script names members");
         let mut newest = None;
         while node.queue.front().is_some_and(|(first, _)| ticket.is_none_or(|t| *first <= t)) {
@@ -250,7 +258,7 @@ impl Cluster {
     }
 
     /// Answers a member's reads of its own log.
-    pub fn answer_reads(&mut self, member: MemberId) -> bool {
+    pub(crate) fn answer_reads(&mut self, member: MemberId) -> bool {
         let node = self.nodes.get_mut(&member).expect("the script names members");
         let reads = std::mem::take(&mut node.reads);
         let is_any = !reads.is_empty();
@@ -263,7 +271,7 @@ impl Cluster {
     }
 
     /// Delivers and makes durable until nothing happens any more.
-    pub fn stabilize(&mut self) {
+    pub(crate) fn stabilize(&mut self) {
         for round in 0.. {
             assert!(round < 1000, "no rest: {:#?}", self.trace.last_chunk::<20>());
             let mut moved = self.deliver(|_, _, _| true) > 0;
@@ -278,7 +286,7 @@ impl Cluster {
     }
 
     /// A checkpoint of everything applied is durable; the log begins behind `index`.
-    pub fn compact(&mut self, member: MemberId, index: Index) {
+    pub(crate) fn compact(&mut self, member: MemberId, index: Index) {
         let node = self.nodes.get_mut(&member).expect("the script names members");
         let index = index.min(node.applied).min(node.disk.last().index);
         let found = node.disk.entries.iter().find(|entry| entry.index == index);
@@ -296,7 +304,7 @@ impl Cluster {
     }
 
     /// Puts the newest checkpoint of `from` on the wire, in one chunk.
-    pub fn send_snapshot(&mut self, from: MemberId, to: MemberId) {
+    pub(crate) fn send_snapshot(&mut self, from: MemberId, to: MemberId) {
         let node = &self.nodes[&from];
         let base = node.disk.base;
         let bytes = Bytes::from(describe::configuration(&node.disk.configuration));
@@ -311,7 +319,7 @@ impl Cluster {
 }
 
 impl Node {
-    pub fn configuration(&self) -> &Configuration {
+    pub(crate) fn configuration(&self) -> &Configuration {
         &self.configuration
     }
 
@@ -355,7 +363,7 @@ impl Node {
 }
 
 /// The inverse of [`describe::configuration`].
-pub fn parse_configuration(payload: &[u8]) -> Configuration {
+pub(crate) fn parse_configuration(payload: &[u8]) -> Configuration {
     let text = String::from_utf8_lossy(payload);
     let (voters, learners) = text.split_once('/').unwrap_or((&text, ""));
     let list =

@@ -7,11 +7,11 @@ use quorra_core::raft::{
 };
 
 /// `index@term`.
-pub fn position(position: Position) -> String {
+pub(crate) fn position(position: Position) -> String {
     format!("{}@{}", position.index, position.term)
 }
 
-pub fn configuration(configuration: &Configuration) -> String {
+pub(crate) fn configuration(configuration: &Configuration) -> String {
     let list = |members: &std::collections::BTreeSet<_>| {
         members.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
     };
@@ -36,7 +36,7 @@ fn contexts(contexts: &[ReadContext]) -> String {
     contexts.iter().map(|context| context.0.to_string()).collect::<Vec<_>>().join(",")
 }
 
-pub fn batch(batch: &LogBatch) -> String {
+pub(crate) fn batch(batch: &LogBatch) -> String {
     let mut text = String::new();
     if let Some(state) = batch.hard_state {
         let vote = state.vote.map_or_else(|| "none".to_string(), |vote| vote.to_string());
@@ -51,7 +51,7 @@ pub fn batch(batch: &LogBatch) -> String {
     format!("{text} commit={}", batch.commit_index)
 }
 
-pub fn message(message: &Message) -> String {
+pub(crate) fn message(message: &Message) -> String {
     match message {
         Message::RequestVote { term, pre, transfer, last_index, last_term } => {
             let kind = if *pre { "PreVoteRequest" } else { "RequestVote" };
@@ -98,7 +98,7 @@ pub fn message(message: &Message) -> String {
     }
 }
 
-pub fn notice(notice: &Notice) -> String {
+pub(crate) fn notice(notice: &Notice) -> String {
     match notice {
         Notice::Role { term, role } => format!("is {role:?} in term {term}"),
         Notice::Leader { term, leader: Some(leader) } => format!("follows {leader} in term {term}"),

@@ -10,7 +10,7 @@ use crate::cluster::Disk;
 
 /// What is true of the whole cluster once and for all.
 #[derive(Default)]
-pub struct Witness {
+pub(crate) struct Witness {
     leaders: BTreeMap<Term, MemberId>,
     committed: BTreeMap<Index, (Term, u32)>,
     /// An entry's index and term fix its content and the term of the entry before.
@@ -22,12 +22,12 @@ pub struct Witness {
 impl Witness {
     /// A member restarts from its disk. A term that was not durable may be forgotten, for nobody
     /// heard of it; what was known to be committed is only advice.
-    pub fn restarted(&mut self, member: MemberId, disk: &Disk) {
+    pub(crate) fn restarted(&mut self, member: MemberId, disk: &Disk) {
         self.seen.insert(member, (disk.hard_state.term, Index(0)));
     }
 
     /// Judges a member after it was given something.
-    pub fn judge(&mut self, member: MemberId, raft: &Raft, base: Position) {
+    pub(crate) fn judge(&mut self, member: MemberId, raft: &Raft, base: Position) {
         raft.check();
         let (term, commit_index) =
             self.seen.insert(member, (raft.term(), raft.commit_index())).unwrap_or_default();
@@ -81,7 +81,13 @@ impl Witness {
     }
 
     /// Judges a message against what its sender's disk holds at that moment.
-    pub fn judge_message(&mut self, from: MemberId, to: MemberId, message: &Message, disk: &Disk) {
+    pub(crate) fn judge_message(
+        &mut self,
+        from: MemberId,
+        to: MemberId,
+        message: &Message,
+        disk: &Disk,
+    ) {
         let carried = match message {
             Message::RequestVote { pre: true, term, .. }
             | Message::Vote { pre: true, granted: true, term } => Term(term.0 - 1),
