@@ -15,6 +15,12 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Begins a request by a client listener; `path` is decoded and clean.
 pub(super) fn begin(request: &Request, path: &[u8], view: View<'_>) -> Begun {
+    if path == b"/config/local/log" {
+        return respond(match request.method {
+            Method::Put => plain_error(501, "the log level is fixed at the start"),
+            _ => method_not_allowed("PUT"),
+        });
+    }
     let answer: fn(&Request, View<'_>) -> Begun = match path {
         b"/health" => health,
         b"/version" => |_, view| respond(version(view)),
