@@ -100,7 +100,7 @@ impl Content {
             let Some(newest) = versions.newest_at(place) else { continue };
             if newest == place {
                 let before = versions.before(place).expect("a tombstone ends a version");
-                ended.push(self.history.record(before).clone());
+                ended.push(self.history.record(before));
                 continue;
             }
             let Slot::Put(record) = self.history.slot(newest) else { continue };
@@ -109,7 +109,7 @@ impl Content {
             }
             assert!(versions.newest() == newest, "a newer put has made the tombstone already");
             self.live_hash = self.live_hash.wrapping_sub(record.hash());
-            ended.push(record.clone());
+            ended.push(record);
             versions.push(place);
         }
         true
@@ -124,6 +124,7 @@ impl Content {
 
     /// Panics if an invariant is broken.
     pub(super) fn check(&self) {
+        self.index.check();
         let now = Revision::end_of(self.history.revision());
         let mut live_hash = 0_u64;
         let mut places = 0;

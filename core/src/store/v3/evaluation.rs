@@ -13,7 +13,7 @@ use super::content::Content;
 use super::decision::{Decision, Step};
 use super::history::{Removed, Slot};
 use super::reading::Reading;
-use super::removal::Removal;
+use super::removal::{Ended, Removal};
 use super::walk::{Progress, Walk};
 use super::{Answer, DeleteRange, Error, Put, Range, Revision, Txn};
 use crate::limits::REMOVALS_PENDING_MAX;
@@ -24,7 +24,7 @@ pub(super) enum Task {
     /// A long read.
     Read(Reading),
     /// The pending removal at this place.
-    Remove { place: Revision, previous: bool },
+    Remove(Revision),
     /// The conditions of a transaction that only reads.
     Decide(Decision),
 }
@@ -198,26 +198,22 @@ fn carry_out_delete_range(
     keys: &mut usize,
 ) -> (Answer, Option<Task>) {
     let place = content.history.push(Slot::Removal(Removed::default().into()));
-    let mut removal = Removal::new(delete.interval);
+    let mut removal = Removal::new(delete.interval, delete.previous);
     if content.remove(place, &mut removal, keys) {
-        return (complete(place, removal, delete.previous, content), None);
+        return (complete(place, removal, content), None);
     }
     content.removals.insert(place, removal);
     let hole = Answer::DeleteRange { revision: place.main, deleted: 0, previous: Vec::new() };
-    (hole, Some(Task::Remove { place, previous: delete.previous }))
+    (hole, Some(Task::Remove(place)))
 }
 
 /// Writes a removal that was carried out on all keys into the history.
-pub(super) fn complete(
-    place: Revision,
-    removal: Removal,
-    previous: bool,
-    content: &mut Content,
-) -> Answer {
-    let deleted = removal.ended.len() as u64;
-    let records = if previous { removal.ended.clone() } else { Vec::new() };
-    content.history.complete(place, removal.ended);
-    Answer::DeleteRange { revision: place.main, deleted, previous: records }
+pub(super) fn complete(place: Revision, removal: Removal, content: &mut Content) -> Answer {
+    let Ended { records, answered } = removal.ended;
+    let deleted = records.len() as u64;
+    content.history.complete(place, records);
+    let previous = answered.unwrap_or_default();
+    Answer::DeleteRange { revision: place.main, deleted, previous }
 }
 
 /// Reads at once what fits the slice: at the range's own revision, or at `present`.

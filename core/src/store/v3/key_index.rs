@@ -10,18 +10,17 @@
 //! b    4 5              one, ended
 //! ```
 //!
-//! Almost every key has one version: that place is kept in the entry itself. An entry's key is a
-//! handle to the block of its first version, so that the bytes exist once; compaction, which may
-//! let that version go, has to put the key of a newer one in its place.
+//! Almost every key has one version: that place is kept in the entry itself. Entries lie in pages of
+//! a few dozen neighbours. An entry's key is a handle to the block of its first version, so that the
+//! bytes exist once; compaction, which may let that version go, has to put a newer one in its place.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use core::borrow::Borrow;
-use core::cmp::Ordering;
-use core::ops::Bound;
+use core::ops::{Bound, Range};
 
 use super::history::Moved;
+use super::page::Page;
 use super::{Interval, Record, Revision};
 
 /// The changes of one key, oldest first.
@@ -122,62 +121,71 @@ impl Versions {
     }
 }
 
-/// A key: the first version's block, compared by its key.
-#[derive(Clone, Debug)]
-struct Key(Record);
-
-impl Borrow<[u8]> for Key {
-    fn borrow(&self) -> &[u8] {
-        self.0.key()
-    }
-}
-
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.key() == other.0.key()
-    }
-}
-
-impl Eq for Key {}
-
-impl PartialOrd for Key {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Key {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.key().cmp(other.0.key())
-    }
-}
-
 /// All keys that have a change in the history.
+///
+/// # Invariants
+/// - A page lies in the map under a key that is not above its first, and above the last of the page
+///   before. (So the first page takes keys below all others, and its place need not change.)
+/// - No page is empty.
 #[derive(Debug, Default)]
 pub(super) struct KeyIndex {
-    keys: BTreeMap<Key, Versions>,
+    pages: BTreeMap<Box<[u8]>, Page>,
+    len: usize,
 }
 
 impl KeyIndex {
+    fn page(&self, key: &[u8]) -> Option<&Page> {
+        self.pages
+            .range::<[u8], _>((Bound::Unbounded, Bound::Included(key)))
+            .next_back()
+            .map(second)
+    }
+
     /// The changes of a key.
     pub(super) fn versions(&self, key: &[u8]) -> Option<&Versions> {
-        self.keys.get(key)
+        let page = self.page(key)?;
+        page.search(key).ok().map(|at| &page.entries()[at].versions)
     }
 
     /// The changes of a key.
     pub(super) fn versions_mut(&mut self, key: &[u8]) -> Option<&mut Versions> {
-        self.keys.get_mut(key)
+        let below = (Bound::Unbounded, Bound::Included(key));
+        let (_, page) = self.pages.range_mut::<[u8], _>(below).next_back()?;
+        let at = page.search(key).ok()?;
+        Some(&mut page.entries_mut()[at].versions)
     }
 
     /// Adds a key, named by a version of it.
     pub(super) fn insert(&mut self, version: Record, versions: Versions) {
-        let before = self.keys.insert(Key(version), versions);
-        assert!(before.is_none(), "only a new key is inserted");
+        self.len += 1;
+        let below = (Bound::Unbounded, Bound::Included(version.key()));
+        let is_last = self.pages.range::<[u8], _>((below.1, Bound::Unbounded)).next().is_none();
+        let Some((_, page)) = self.pages.range_mut::<[u8], _>(below).next_back() else {
+            assert!(self.pages.is_empty(), "the first page lies under the lowest key there is");
+            self.pages.insert(Box::default(), Page::of(version, versions));
+            return;
+        };
+        let at = page.search(version.key()).expect_err("only a new key is inserted");
+        if !page.is_full() {
+            return page.insert(at, version, versions);
+        }
+        if is_last && at == page.entries().len() {
+            // Keys that come in ascending order leave full pages behind.
+            let place = version.key().into();
+            self.pages.insert(place, Page::of(version, versions));
+            return;
+        }
+        let mut upper = page.split();
+        let middle: Box<[u8]> = upper.entries()[0].version.key().into();
+        let half = if version.key() < &middle[..] { page } else { &mut upper };
+        let at = half.search(version.key()).expect_err("only a new key is inserted");
+        half.insert(at, version, versions);
+        self.pages.insert(middle, upper);
     }
 
     /// Keys that have a change.
     pub(super) fn len(&self) -> usize {
-        self.keys.len()
+        self.len
     }
 
     /// The keys of an interval behind `last`, each as a version that has the key.
@@ -186,8 +194,15 @@ impl KeyIndex {
         interval: &'a Interval,
         last: Option<&'a Record>,
     ) -> impl Iterator<Item = (&'a Record, &'a Versions)> {
-        let keys = bounds(interval, last).map(|bounds| self.keys.range::<[u8], _>(bounds));
-        keys.into_iter().flatten().map(|(key, versions)| (&key.0, versions))
+        let bounds = bounds(interval, last);
+        let first = bounds.map(|(start, _)| self.first_page(start));
+        let pages = first.map(|first| self.pages.range::<[u8], _>((first, Bound::Unbounded)));
+        let entries = pages.into_iter().flatten().map_while(move |(_, page)| {
+            let (start, end) = bounds?;
+            let entries = &page.entries()[within(page, start, end)?];
+            Some(entries)
+        });
+        entries.flatten().map(|entry| (&entry.version, &entry.versions))
     }
 
     /// The keys of an interval behind `last`, with their changes to be added to.
@@ -196,20 +211,76 @@ impl KeyIndex {
         interval: &'a Interval,
         last: Option<&'a Record>,
     ) -> impl Iterator<Item = (&'a Record, &'a mut Versions)> {
-        let keys = bounds(interval, last).map(|bounds| self.keys.range_mut::<[u8], _>(bounds));
-        keys.into_iter().flatten().map(|(key, versions)| (&key.0, versions))
+        let bounds = bounds(interval, last);
+        let first: Option<Bound<Box<[u8]>>> =
+            bounds.map(|(start, _)| self.first_page(start).map(Into::into));
+        let pages = first.map(|first| self.pages.range_mut((first, Bound::Unbounded)));
+        let entries = pages.into_iter().flatten().map_while(move |(_, page)| {
+            let (start, end) = bounds?;
+            let within = within(page, start, end)?;
+            Some(&mut page.entries_mut()[within])
+        });
+        entries.flatten().map(|entry| (&entry.version, &mut entry.versions))
+    }
+
+    /// Where the page lies that a range from `start` on begins in.
+    fn first_page(&self, start: Bound<&[u8]>) -> Bound<&[u8]> {
+        let (Bound::Included(key) | Bound::Excluded(key)) = start else { return Bound::Unbounded };
+        let mut below = self.pages.range::<[u8], _>((Bound::Unbounded, Bound::Included(key)));
+        below.next_back().map_or(Bound::Unbounded, |(place, _)| Bound::Included(place))
     }
 
     /// Every key.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Record, &Versions)> {
-        self.keys.iter().map(|(key, versions)| (&key.0, versions))
+        let entries = self.pages.values().flat_map(Page::entries);
+        entries.map(|entry| (&entry.version, &entry.versions))
     }
 
-    /// Takes over keys in ascending order, at once.
-    pub(super) fn build(keys: Vec<(Record, Versions)>) -> Self {
-        let keys = keys.into_iter().map(|(version, versions)| (Key(version), versions)).collect();
-        Self { keys }
+    /// Adds a key above all others.
+    pub(super) fn push(&mut self, version: Record, versions: Versions) {
+        let mut last = self.pages.last_entry();
+        match &mut last {
+            Some(last) if !last.get().is_full() => {
+                last.get_mut().push(version, versions);
+                self.len += 1;
+            }
+            _ => self.insert(version, versions),
+        }
     }
+
+    /// Panics if an invariant is broken.
+    pub(super) fn check(&self) {
+        let mut last: Option<&Record> = None;
+        for (place, page) in &self.pages {
+            page.check();
+            let first = page.entries().first().expect("no page is empty");
+            assert!(place.as_ref() <= first.version.key(), "a page lies below its first key");
+            assert!(last.is_none_or(|last| last.key() < &place[..]), "pages do not overlap");
+            last = page.entries().last().map(|entry| &entry.version);
+        }
+        assert!(self.iter().count() == self.len, "every key is counted");
+    }
+}
+
+fn second<A, B>((_, second): (A, B)) -> B {
+    second
+}
+
+/// Which entries of a page lie between two bounds; none if it begins behind the second.
+fn within(page: &Page, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Option<Range<usize>> {
+    let above = |key: &[u8]| page.search(key).map_or_else(|at| at, |at| at + 1);
+    let from = |key: &[u8]| page.search(key).unwrap_or_else(|at| at);
+    let first = match start {
+        Bound::Included(key) => from(key),
+        Bound::Excluded(key) => above(key),
+        Bound::Unbounded => 0,
+    };
+    let behind = match end {
+        Bound::Included(key) => above(key),
+        Bound::Excluded(key) => from(key),
+        Bound::Unbounded => page.entries().len(),
+    };
+    (behind > 0).then(|| first.min(behind)..behind)
 }
 
 /// Whether a key lies in an interval.
@@ -247,7 +318,7 @@ mod tests {
     #[test]
     fn an_entry_is_four_words() {
         assert_eq!(size_of::<Versions>(), 2 * size_of::<usize>());
-        assert_eq!(size_of::<Key>(), 2 * size_of::<usize>());
+        assert_eq!(size_of::<Record>(), 2 * size_of::<usize>());
     }
 
     #[test]

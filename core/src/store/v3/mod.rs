@@ -28,6 +28,7 @@ mod decision;
 mod evaluation;
 mod history;
 mod key_index;
+mod page;
 mod reading;
 mod record;
 mod removal;
@@ -230,7 +231,7 @@ impl Store {
                 }
                 reading.advance(&self.content, keys)
             }
-            Task::Remove { place, .. } => {
+            Task::Remove(place) => {
                 let mut removal = self.content.removals.take(*place);
                 let is_complete = self.content.remove(*place, &mut removal, keys);
                 self.content.removals.insert(*place, removal);
@@ -244,9 +245,9 @@ impl Store {
         let answer = match queued.task {
             Task::Decide(_) => panic!("a decision went on above"),
             Task::Read(reading) => Answer::Range(reading.finish()),
-            Task::Remove { place, previous } => {
+            Task::Remove(place) => {
                 let removal = self.content.removals.take(place);
-                evaluation::complete(place, removal, previous, &mut self.content)
+                evaluation::complete(place, removal, &mut self.content)
             }
         };
         let assembly = self.assemblies.get_mut(&queued.work)?;
@@ -270,8 +271,7 @@ impl Store {
     /// Nobody waits for this any more: a read is dropped, a write loses its answer only.
     pub fn cancel(&mut self, work: WorkId) {
         self.assemblies.remove(&work);
-        self.tasks
-            .retain(|queued| queued.work != work || matches!(queued.task, Task::Remove { .. }));
+        self.tasks.retain(|queued| queued.work != work || matches!(queued.task, Task::Remove(_)));
         if let Some(blocked) = &mut self.blocked
             && blocked.work == work
         {
@@ -313,7 +313,7 @@ impl Store {
 
     /// Panics if an invariant is broken; for the simulator and the fuzzer.
     pub fn check(&self) {
-        let is_removal = |queued: &&Queued| matches!(queued.task, Task::Remove { .. });
+        let is_removal = |queued: &&Queued| matches!(queued.task, Task::Remove(_));
         let removals = self.tasks.iter().filter(is_removal).count();
         assert!(removals == self.content.removals.len(), "every pending removal is worked off");
         self.content.check();

@@ -28,9 +28,11 @@ pub(super) struct Reading {
 
 /// The best records so far, never more than the limit.
 #[derive(Debug)]
-enum Kept {
-    InOrder(Vec<Record>),
-    Sorted(BTreeSet<Ranked>),
+struct Kept {
+    /// As they will be answered.
+    records: Vec<Record>,
+    /// Those that have to be sorted first; moved to the records when all are there.
+    ranked: Option<BTreeSet<Ranked>>,
 }
 
 impl Reading {
@@ -41,7 +43,7 @@ impl Reading {
         let by_key = range.target == SortTarget::Key && range.order != SortOrder::Descend;
         let is_filtered = range.mod_revisions != (0, 0) || range.create_revisions != (0, 0);
         let fetches_all = range.order != SortOrder::None || is_filtered || range.limit == 0;
-        let kept = if by_key { Kept::InOrder(Vec::new()) } else { Kept::Sorted(BTreeSet::new()) };
+        let kept = Kept { records: Vec::new(), ranked: (!by_key).then(BTreeSet::new) };
         let answer = RangeAnswer { revision, keys_only: range.keys_only, ..RangeAnswer::default() };
         Self {
             walk: Walk::new(range.interval.clone()),
@@ -55,7 +57,7 @@ impl Reading {
         }
     }
 
-    /// Visits at most `keys` more keys; true when all were.
+    /// Visits, or moves, at most `keys` more keys; true when the answer is complete.
     pub(super) fn advance(&mut self, content: &Content, keys: &mut usize) -> bool {
         let Self { range, at, walk, fetch_max, fetched, matched, kept, answer } = self;
         let progress = walk.advance(content, *at, keys, |place| {
@@ -71,15 +73,13 @@ impl Reading {
             }
             true
         });
-        progress == Progress::Finished
+        progress == Progress::Finished && kept.settle(keys)
     }
 
     /// The answer, once everything was visited.
     pub(super) fn finish(self) -> RangeAnswer {
-        let records = match self.kept {
-            Kept::InOrder(records) => records,
-            Kept::Sorted(ranked) => ranked.into_iter().map(|ranked| ranked.record).collect(),
-        };
+        assert!(self.kept.ranked.is_none_or(|ranked| ranked.is_empty()), "all are in order");
+        let records = self.kept.records;
         let more = self.range.limit > 0 && self.matched > self.range.limit;
         RangeAnswer { records, more, ..self.answer }
     }
@@ -96,13 +96,13 @@ fn passes(range: &Range, record: &Record) -> bool {
 impl Kept {
     fn add(&mut self, range: &Range, record: &Record) {
         let limit = if range.limit == 0 { u64::MAX } else { range.limit };
-        match self {
-            Self::InOrder(records) => {
-                if (records.len() as u64) < limit {
-                    records.push(record.clone());
+        match &mut self.ranked {
+            None => {
+                if (self.records.len() as u64) < limit {
+                    self.records.push(record.clone());
                 }
             }
-            Self::Sorted(ranked) => {
+            Some(ranked) => {
                 let descending = range.order == SortOrder::Descend;
                 let target = range.target;
                 ranked.insert(Ranked { record: record.clone(), target, descending });
@@ -111,6 +111,20 @@ impl Kept {
                 }
             }
         }
+    }
+}
+
+impl Kept {
+    /// Moves at most `keys` sorted records to the answer; true when all were.
+    fn settle(&mut self, keys: &mut usize) -> bool {
+        let Some(ranked) = &mut self.ranked else { return true };
+        while *keys > 0
+            && let Some(first) = ranked.pop_first()
+        {
+            self.records.push(first.record);
+            *keys -= 1;
+        }
+        ranked.is_empty()
     }
 }
 

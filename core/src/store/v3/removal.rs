@@ -18,14 +18,32 @@ pub(super) struct Removal {
     pub(super) interval: Interval,
     /// The last key that was dealt with, as any version of it.
     pub(super) last: Option<Record>,
-    /// The versions that were ended so far, in key order.
-    pub(super) ended: Vec<Record>,
+    pub(super) ended: Ended,
+}
+
+/// The versions that a removal has ended so far, in key order.
+#[derive(Debug)]
+pub(super) struct Ended {
+    /// For the history.
+    pub(super) records: Vec<Record>,
+    /// For the answer, if it wants them: a million handles are not copied in one go.
+    pub(super) answered: Option<Vec<Record>>,
+}
+
+impl Ended {
+    pub(super) fn push(&mut self, record: &Record) {
+        self.records.push(record.clone());
+        if let Some(answered) = &mut self.answered {
+            answered.push(record.clone());
+        }
+    }
 }
 
 impl Removal {
     /// Nothing is dealt with yet.
-    pub(super) fn new(interval: Interval) -> Self {
-        Self { interval, last: None, ended: Vec::new() }
+    pub(super) fn new(interval: Interval, previous: bool) -> Self {
+        let ended = Ended { records: Vec::new(), answered: previous.then(Vec::new) };
+        Self { interval, last: None, ended }
     }
 
     fn awaits(&self, key: &[u8]) -> bool {

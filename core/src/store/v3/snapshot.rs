@@ -13,6 +13,8 @@
 
 use alloc::vec::Vec;
 
+use bytes::Bytes;
+
 use super::content::Content;
 use super::history::{History, Placed, Slot};
 use super::key_index::{KeyIndex, Versions};
@@ -39,7 +41,7 @@ impl Snapshot {
         Self {
             pin: Revision::end_of(store.revision()),
             compact_revision: store.compact_revision(),
-            all: Interval::From(bytes::Bytes::from_static(&[0])),
+            all: Interval::From(Bytes::from_static(&[0])),
             last: None,
             live_hash: 0,
             keys: 0,
@@ -137,7 +139,8 @@ fn put_key(
 pub struct Loader {
     revision: i64,
     compact_revision: i64,
-    keys: Vec<(Record, Versions)>,
+    index: KeyIndex,
+    last: Option<Record>,
     placed: Placed,
     live_hash: u64,
 }
@@ -152,7 +155,8 @@ impl Loader {
             return Err(DecodeError { rule: "revisions that no v3 store has", offset: 0 });
         }
         let placed = Placed::default();
-        Ok(Self { revision, compact_revision, keys: Vec::new(), placed, live_hash: 0 })
+        let index = KeyIndex::default();
+        Ok(Self { revision, compact_revision, index, last: None, placed, live_hash: 0 })
     }
 
     /// Takes keys up to the end of the block.
@@ -194,13 +198,14 @@ impl Loader {
             }
         }
         let (key, versions) = key.ok_or_else(|| items.error("a key without changes"))?;
-        if self.keys.last().is_some_and(|(last, _)| last.key() >= key.key()) {
+        if self.last.as_ref().is_some_and(|last| last.key() >= key.key()) {
             return Err(items.error("keys are not in order"));
         }
         if let Some(alive) = before {
             self.live_hash = self.live_hash.wrapping_add(alive.hash());
         }
-        self.keys.push((key, versions));
+        self.last = Some(key.clone());
+        self.index.push(key, versions);
         Ok(())
     }
 
@@ -215,7 +220,7 @@ impl Loader {
     /// How many keys were read.
     #[must_use]
     pub fn keys(&self) -> u64 {
-        self.keys.len() as u64
+        self.index.len() as u64
     }
 
     /// The store.
@@ -224,12 +229,14 @@ impl Loader {
     /// When two changes claim one place, or a revision has none.
     pub fn finish(self, slice_keys: usize) -> Result<Store, DecodeError> {
         let (history, moved) = History::of(self.placed, self.revision)?;
-        let mut keys = self.keys;
+        let mut index = self.index;
         if !moved.is_empty() {
-            keys.iter_mut().for_each(|(_, versions)| versions.move_places(&moved));
+            let every = Interval::From(Bytes::from_static(&[0]));
+            let keys = index.range_mut(&every, None);
+            keys.for_each(|(_, versions)| versions.move_places(&moved));
         }
         let content = Content {
-            index: KeyIndex::build(keys),
+            index,
             history,
             removals: Removals::default(),
             live_hash: self.live_hash,
