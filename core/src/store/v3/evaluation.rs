@@ -6,6 +6,7 @@
 //! and only where a condition or a removal looks at many keys. The rest is carried out at once, up
 //! to long reads and removals, which become [`Task`]s.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::assembly::{Builder, Hole};
@@ -40,14 +41,14 @@ pub(super) struct Carried {
 #[derive(Debug)]
 pub(super) enum Evaluation {
     /// Its conditions are being evaluated.
-    Decide(Decision),
+    Decide(Box<Decision>),
     /// It is being found out whether it changes anything.
     Search(Search),
 }
 
 impl Evaluation {
     pub(super) fn of_txn(txn: Txn, content: &Content) -> Self {
-        Self::Decide(Decision::new(txn, now(content)))
+        Self::Decide(Box::new(Decision::new(txn, now(content))))
     }
 
     pub(super) fn of_delete_range(delete: DeleteRange) -> Self {
@@ -69,9 +70,7 @@ impl Evaluation {
                 panic!("the decision was there a moment ago");
             };
             let steps = decision.finish();
-            if let Err(error) =
-                check_puts(&steps, content).and(check_ranges(&steps, now(content).main, content))
-            {
+            if let Err(error) = check_txn(&steps, content) {
                 return Some(Err(error));
             }
             *self = Self::Search(Search::new(steps));
@@ -238,10 +237,16 @@ pub(super) fn check_put(put: &Put, content: &Content) -> Result<(), Error> {
     check_key(put, content)
 }
 
+/// The checks of a transaction, on the state before it: all puts come before all reads (etcd).
+fn check_txn(steps: &[Step], content: &Content) -> Result<(), Error> {
+    check_puts(steps, content)?;
+    check_ranges(steps, now(content).main, content)
+}
+
 /// The checks of a transaction's puts, on the state before it.
 fn check_puts(steps: &[Step], content: &Content) -> Result<(), Error> {
     steps.iter().try_for_each(|step| match step {
-        Step::Put(put) => check_key(put, content).and(check_lease(put)),
+        Step::Put(put) => check_key(put, content).and_then(|()| check_lease(put)),
         _ => Ok(()),
     })
 }

@@ -292,11 +292,11 @@ pub(super) fn contains(interval: &Interval, key: &[u8]) -> bool {
     }
 }
 
+/// Where a range begins and ends.
+type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
 /// An interval's bounds as a map wants them; none for an empty interval.
-fn bounds<'a>(
-    interval: &'a Interval,
-    last: Option<&'a Record>,
-) -> Option<(Bound<&'a [u8]>, Bound<&'a [u8]>)> {
+fn bounds<'a>(interval: &'a Interval, last: Option<&'a Record>) -> Option<Bounds<'a>> {
     let (start, end): (&[u8], _) = match interval {
         Interval::Key(key) => (key, Bound::Included(key.as_ref())),
         Interval::Between(start, end) if start < end => (start, Bound::Excluded(end.as_ref())),
