@@ -149,6 +149,9 @@ impl DataDir {
 
 /// A directory that nobody else may look into. An existing one keeps its mode.
 fn make(path: &Path) -> Result<(), DataDirError> {
+    if path.is_dir() {
+        return Ok(());
+    }
     at(path, DirBuilder::new().recursive(true).mode(0o700).create(path))?;
     match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         Some(parent) => sync_directory(parent),

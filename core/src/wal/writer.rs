@@ -23,6 +23,21 @@ const RECORD_BYTES_TARGET: usize = 256 << 10;
 /// Space is prepared ahead by the bulk lane (zeros, new segments), so that an append changes no
 /// file metadata and cannot run out of space.
 ///
+/// ```
+/// use quorra_core::identity::{ClusterId, Incarnation, MemberId};
+/// use quorra_core::raft::LogBatch;
+/// use quorra_core::wal::{Identity, Wal};
+///
+/// let (cluster, member, incarnation) = (ClusterId(1), MemberId(2), Incarnation(1));
+/// let mut wal = Wal::create(Identity { cluster, member, incarnation }, 64 << 20);
+/// let for_the_bulk_lane = wal.prepare(0);
+/// assert!(!for_the_bulk_lane.is_empty() && wal.room() == 0);
+/// wal.prepared(); // The bulk lane said that this is durable.
+/// let for_the_log_lane = wal.append(&LogBatch::default());
+/// assert_eq!(for_the_log_lane.len(), 1);
+/// wal.durable(1); // The log lane said that the first append is.
+/// ```
+///
 /// # Invariants
 /// - An append lies within prepared, durable space of one segment.
 /// - Records are numbered and chained without gaps; every record tells term, vote, base and what
@@ -213,10 +228,11 @@ impl Wal {
     }
 
     /// The entries from `from` on, without a gap, that a read of [`Self::locate`] holds whole,
-    /// overwritten ones left out. They share the memory of `bytes`.
+    /// overwritten ones left out. They share the memory of `bytes`. The read may have run into
+    /// space whose write is still under way: what cannot be read ends the row.
     ///
     /// # Errors
-    /// When what was read is not what was written there.
+    /// When what was read is not what was written there, and no entry precedes it.
     pub fn decode(
         &self,
         read: DiskRead,
@@ -226,29 +242,45 @@ impl Wal {
         let File::Segment(segment) = read.file else {
             return Err(DecodeError { rule: "entries lie in segments", offset: 0 });
         };
-        let (mut at, mut wanted, mut found) = (0, from, Vec::new());
-        while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= RECORD_HEADER_BYTES) {
-            let broken = |rule| DecodeError { rule, offset: at };
-            let (header, _) = RecordHeader::decode(rest).map_err(broken)?;
+        let (mut at, mut found) = (0, Vec::new());
+        while bytes.len() - at >= RECORD_HEADER_BYTES {
             let offset = read.offset + wide(at);
-            if (header.segment, header.offset) != (segment, offset) {
-                return Err(broken("a record lies where it was not written"));
+            let step = self.decode_record((segment, offset), bytes.slice(at..), from, &mut found);
+            match step {
+                Ok(Some(length)) => at += length,
+                Err(rule) if found.is_empty() => return Err(DecodeError { rule, offset: at }),
+                Ok(None) | Err(_) => break,
             }
-            let length = usize::try_from(header.length).unwrap_or(usize::MAX);
-            if length > rest.len() {
-                break;
-            }
-            let valid_below = self.places.valid_below(segment, offset).unwrap_or_default();
-            let entries = record::decode_entries(&header, &bytes.slice(at..)).map_err(broken)?;
-            for entry in entries.into_iter().take_while(|entry| entry.index < valid_below) {
-                if entry.index == wanted {
-                    wanted = wanted.next();
-                    found.push(entry);
-                }
-            }
-            at += length.max(RECORD_HEADER_BYTES);
         }
         Ok(found)
+    }
+
+    /// Adds the entries of the record at the start of `bytes` that continue `found`. Returns the
+    /// record's length, or none if it is not there as a whole.
+    fn decode_record(
+        &self,
+        place: (u64, u64),
+        bytes: Bytes,
+        from: Index,
+        found: &mut Vec<Entry>,
+    ) -> Result<Option<usize>, &'static str> {
+        let (header, _) = RecordHeader::decode(&bytes)?;
+        if (header.segment, header.offset) != place {
+            return Err("a record lies where it was not written");
+        }
+        let length = usize::try_from(header.length).unwrap_or(usize::MAX);
+        if length > bytes.len() {
+            return Ok(None);
+        }
+        let valid_below = self.places.valid_below(place.0, place.1).unwrap_or_default();
+        let entries = record::decode_entries(&header, &bytes)?;
+        for entry in entries.into_iter().take_while(|entry| entry.index < valid_below) {
+            let wanted = found.last().map_or(from, |last| last.index.next());
+            if entry.index == wanted {
+                found.push(entry);
+            }
+        }
+        Ok(Some(length.max(RECORD_HEADER_BYTES)))
     }
 
     /// A durable checkpoint covers everything up to `keep_from` at least: operations (bulk lane)

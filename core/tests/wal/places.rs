@@ -28,3 +28,13 @@ fn a_read_of_something_else_is_an_error() {
     let rule = error.expect_err("a bit was flipped").rule;
     assert_eq!(rule, "the checksum of an entry does not match");
 }
+
+#[test]
+fn a_read_that_runs_into_a_write_under_way_gives_what_precedes_it() {
+    let mut writer = Writer::new();
+    writer.append_synced(&batch(1, 1, 3, 100));
+    writer.append(&batch(1, 4, 6, 100));
+    let read = writer.wal.locate(Index(1), 1 << 20).expect("it was written");
+    let found = writer.wal.decode(read, writer.disk.read(read), Index(1)).expect("it is intact");
+    assert_eq!(found, batch(1, 1, 3, 100).entries);
+}
