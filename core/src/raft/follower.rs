@@ -126,7 +126,7 @@ impl Follower {
         out: &mut Output,
     ) -> Result<(), &'static str> {
         let leader = self.leader.ok_or("an append without a leader")?;
-        let last = entries.last().map_or(prev.index, |entry| entry.index);
+        let mut last = entries.last().map_or(prev.index, |entry| entry.index);
         let conflict = state.log.first_conflict(prev, &entries);
         if conflict.is_some_and(|conflict| conflict <= state.verified) {
             return Err("its log contradicts what it sent, or what is committed");
@@ -138,8 +138,10 @@ impl Follower {
         // What is committed here is what the leader has there: only what is behind it counts.
         entries.retain(|entry| entry.index > state.commit_index);
         if !entries.is_empty() && conflict.is_none() && state.is_full() {
-            // Apply or the disk is behind: as if the message were lost. The leader tries again.
-            return Ok(());
+            // Apply or the disk is behind: as if the entries were lost. The leader tries again. What
+            // is committed up to `prev` still counts: without it apply might never catch up.
+            entries.clear();
+            last = prev.index;
         }
         if let Some(kept) = state.log.merge(entries, state.commit_index) {
             assert!(kept >= state.verified, "what the leader sent before is not replaced");
