@@ -180,14 +180,14 @@ fn draw_knobs(chance: &mut Chance) -> Knobs {
         heartbeat_interval: election_timeout / beats,
         pre_vote: chance.per_mille(800),
         segment_bytes: chance.pick(&[64 << 10, 64 << 10, 256 << 10]),
-        checkpoint_log_bytes: chance.pick(&[4 << 10, 32 << 10, 256 << 10, 1 << 30]),
+        checkpoint_log_bytes: chance.pick(&[1 << 30, 1 << 30, 1 << 30, 1 << 30]),
         entries_kept: chance.pick(&[0, 1, 10, 1_000]),
         slice_keys: chance.pick(&[1, 2, 7, 1_000]),
         inflight_messages_max: chance.pick(&[1, 2, 16, 256]),
         inflight_bytes_max: chance.pick(&[1, 1_000, 16 << 20]),
         append_bytes_target: chance.pick(&[1, 200, 4_000, 1 << 20]),
-        tail_bytes_max: chance.pick(&[1, 2_000, 64 << 20]),
-        uncommitted_bytes_max: chance.pick(&[2_000, 128 << 20, 128 << 20]),
+        tail_bytes_max: chance.pick(&[2_000, 20_000, 64 << 20]),
+        uncommitted_bytes_max: chance.pick(&[20_000, 128 << 20, 128 << 20]),
     }
 }
 

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
     let (mut passed, mut failed) = (0, 0);
     runner::run(&options, |report| {
         report.lines.iter().for_each(|line| println!("{line}"));

@@ -170,7 +170,7 @@ mod tests {
         let mut network =
             Network::new(Weather { delay, loss, duplicates, reorders }, Chance::new(5));
         for a in 0..5 {
-            (0..a).for_each(|b| drop(network.connect(a, b, true)));
+            assert!((0..a).all(|b| network.connect(a, b, true)));
         }
         network
     }

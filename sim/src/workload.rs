@@ -55,7 +55,8 @@ impl Workload {
     /// A write whose success shows that the cluster works.
     pub fn probe(&mut self) -> Request {
         self.made += 1;
-        Request::V3Write(Write::Put(self.put()))
+        let value = Some(format!("#{}#", self.made).into());
+        Request::V3Write(Write::Put(Put { value, ..self.put() }))
     }
 
     fn value(&mut self) -> Bytes {

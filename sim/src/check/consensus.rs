@@ -132,7 +132,7 @@ impl Consensus {
         entry: impl Fn(Index) -> Option<&'a Entry>,
     ) -> Verdict {
         let before = self.members.entry(member).or_default().running.replace(view);
-        let first = before.map_or(view.applied_index.next(), |before| before.applied_index.next());
+        let first = before.map_or(Index(1), |before| before.applied_index.next());
         if let Some(before) = before {
             require(view.term >= before.term, || format!("member {member}'s term goes back"))?;
             require(view.commit_index >= before.commit_index, || {
