@@ -104,34 +104,31 @@ struct Union<'a> {
     parts: BTreeMap<&'a [u8], End<'a>>,
 }
 
-/// Where a part ends, in ascending order.
+/// Where a part ends, in ascending order: at a key, which belongs to the part or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum End<'a> {
-    /// At a key, which belongs to the part or not.
-    At(&'a [u8], bool),
-    Never,
-}
+struct End<'a>(&'a [u8], bool);
 
 impl<'a> Union<'a> {
     fn insert(&mut self, interval: &'a Interval) {
         match interval {
-            Interval::Key(key) => self.add(key, End::At(key, true)),
-            Interval::Between(start, end) if start < end => self.add(start, End::At(end, false)),
-            Interval::Between(..) => {}
-            Interval::From(start) => self.add(start, End::Never),
+            Interval::Key(key) => self.add(key, End(key, true)),
+            Interval::Between(start, end) if start < end => self.add(start, End(end, false)),
+            // etcd compares the zero byte that means "and all above" as if it were a key, so that
+            // such a removal is empty to this rule (recorded: `txn-duplicate-key`).
+            Interval::Between(..) | Interval::From(_) => {}
         }
     }
 
     /// Adds a part, together with all that it overlaps.
     fn add(&mut self, mut start: &'a [u8], mut end: End<'a>) {
         if let Some((&before, &its_end)) = self.parts.range(..=start).next_back()
-            && End::At(start, true) <= its_end
+            && End(start, true) <= its_end
         {
             start = before;
             end = end.max(its_end);
         }
         while let Some((&behind, &its_end)) = self.parts.range(start..).next()
-            && End::At(behind, true) <= end
+            && End(behind, true) <= end
         {
             self.parts.remove(behind);
             end = end.max(its_end);
@@ -141,7 +138,7 @@ impl<'a> Union<'a> {
 
     fn contains(&self, key: &[u8]) -> bool {
         let part = self.parts.range(..=key).next_back();
-        part.is_some_and(|(_, end)| End::At(key, true) <= *end)
+        part.is_some_and(|(_, end)| End(key, true) <= *end)
     }
 }
 
@@ -186,7 +183,7 @@ mod tests {
             (vec![delete("a", ""), put("a")], false),
             (vec![put("b"), delete("a", "c")], false),
             (vec![put("c"), delete("a", "c")], true),
-            (vec![put("c"), delete_from("b")], false),
+            (vec![put("c"), delete_from("b")], true),
             (vec![put("a"), delete("b", "a")], true),
             (vec![delete("a", "c"), delete("b", "d"), delete_from("a")], true),
             (vec![delete("a", "c"), delete("e", "g"), delete("b", "f"), put("d")], false),
