@@ -55,16 +55,20 @@ impl Host {
             connection.output_waits(now);
             self.writable.push(id);
         }
-        if connection.closing {
-            return;
-        }
-        if done {
+        if done && !connection.closing {
             return self.close(now, id);
         }
-        if full != connection.paused {
+        if full != connection.paused && !connection.closing {
             connection.paused = full;
             self.actions.push_back(Action::Pause(id, full));
         }
+        self.set_timer(id);
+    }
+
+    /// Makes sure that a connection's next deadline is seen. A timer that comes too early costs
+    /// less than moving it with every byte: it is set again then.
+    fn set_timer(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
         if let Some(deadline) = connection.deadline()
             && connection.timer.is_none_or(|timer| deadline < timer)
         {
@@ -83,6 +87,8 @@ impl Host {
         self.actions.push_back(Action::Close { connection: id, at_once: false });
         if connection.output().is_empty() {
             self.remove(now, id);
+        } else {
+            self.set_timer(id);
         }
     }
 

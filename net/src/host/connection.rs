@@ -146,7 +146,8 @@ impl Connection {
     /// When something is due, if anything is.
     pub(super) fn deadline(&mut self) -> Option<Instant> {
         let stall = self.taken.map(|taken| taken + STALL_MAX);
-        let own = self.protocol().and_then(|protocol| protocol.deadline());
+        let closing = self.closing;
+        let own = self.protocol().filter(|_| !closing).and_then(|protocol| protocol.deadline());
         stall.into_iter().chain(own).min()
     }
 

@@ -297,7 +297,8 @@ impl Host {
         if connection.has_stalled(now) {
             return self.close_at_once(now, id);
         }
-        if let Some(protocol) = connection.protocol()
+        let closing = connection.closing;
+        if let Some(protocol) = connection.protocol().filter(|_| !closing)
             && protocol.deadline().is_some_and(|deadline| deadline <= now.monotonic)
         {
             protocol.expire(now);
@@ -405,3 +406,6 @@ impl Host {
 fn is_append(message: &Message) -> bool {
     matches!(message, Message::Raft(raft::Message::Append { .. }))
 }
+
+#[cfg(test)]
+mod tests;
