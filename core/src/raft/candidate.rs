@@ -8,8 +8,9 @@ use alloc::collections::BTreeMap;
 
 use super::claims::Needs;
 use super::quorum::{Tally, tally};
+use super::role::Next;
 use super::state::State;
-use super::{HardState, Message, Next, Output, ReadReady};
+use super::{HardState, Message, Output, ReadReady};
 use crate::identity::MemberId;
 use crate::time::Instant;
 
@@ -83,19 +84,15 @@ impl Candidate {
         }
     }
 
-    /// A vote came. Those of another kind of election are stale.
-    pub(super) fn on_vote(
-        &mut self,
-        state: &State,
-        from: MemberId,
-        pre: bool,
-        granted: bool,
-    ) -> Next {
-        if pre != self.is_pre() {
-            return Next::Stay;
+    /// Only votes concern a candidate; those of another kind of election are stale.
+    pub(super) fn step(&mut self, state: &State, from: MemberId, message: &Message) -> Next {
+        match *message {
+            Message::Vote { pre, granted, .. } if pre == self.is_pre() => {
+                self.votes.entry(from).or_insert(granted);
+                self.outcome(state)
+            }
+            _ => Next::Stay,
         }
-        self.votes.entry(from).or_insert(granted);
-        self.outcome(state)
     }
 
     /// The disk has answered: perhaps this member's own vote counts now.

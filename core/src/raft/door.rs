@@ -145,7 +145,7 @@ pub enum Refused {
 /// A confirmed read: once `index` is applied, the state is as new as the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadReady {
-    /// As given to [`Raft::read_index`].
+    /// As given to [`Raft::read_index`](super::Raft::read_index).
     pub context: ReadContext,
     /// What must be applied first; none if the leadership changed and the read must fail.
     pub index: Option<Index>,
@@ -159,10 +159,10 @@ pub struct Output {
     /// Reads whose round ended.
     pub reads: Vec<ReadReady>,
     /// Followers that need entries from disk: from this index, about this many bytes. Answered
-    /// by [`Raft::entries_read`].
+    /// by [`Raft::entries_read`](super::Raft::entries_read).
     pub disk_reads: Vec<(MemberId, Index, usize)>,
     /// Followers that are behind the log's base and need a snapshot. Answered by chunks on
-    /// the bulk lane and [`Raft::snapshot_sent`].
+    /// the bulk lane and [`Raft::snapshot_sent`](super::Raft::snapshot_sent).
     pub snapshots: Vec<MemberId>,
     /// Chunks of a snapshot from the present leader, checked for term and sender only.
     pub chunks: Vec<(MemberId, SnapshotChunk)>,

@@ -5,10 +5,11 @@ use core::mem;
 
 use super::candidate::Campaign;
 use super::read_index::Forwarded;
+use super::role::Next;
 use super::state::State;
 use super::{
-    Configuration, Entry, Index, Message, Next, Output, Position, ReadReady, SnapshotChunk,
-    SnapshotId, Term,
+    Configuration, Entry, Index, Message, Output, Position, ReadReady, SnapshotChunk, SnapshotId,
+    Term,
 };
 use crate::identity::MemberId;
 use crate::time::Instant;

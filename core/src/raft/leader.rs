@@ -16,9 +16,10 @@ use super::progress::Progress;
 use super::quorum;
 use super::read_index::{Ask, Reads};
 use super::replication::{entries_read, heartbeat, inquire, replicate};
+use super::role::Next;
 use super::state::State;
 use super::{
-    Entry, EntryKind, Index, Message, Next, Output, Position, ReadContext, ReadReady, Refused, Term,
+    Entry, EntryKind, Index, Message, Output, Position, ReadContext, ReadReady, Refused, Term,
 };
 use crate::identity::MemberId;
 use crate::time::Instant;
