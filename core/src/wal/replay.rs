@@ -124,6 +124,9 @@ impl Replay {
         if next.term < present.term {
             return Err("the term goes back");
         }
+        if next.term.0 > NUMBER_MAX {
+            return Err("a term exceeds every election");
+        }
         let changed = present.vote.is_some() && present.vote != next.vote;
         if next.term == present.term && changed {
             return Err("the vote changes within a term");

@@ -106,7 +106,7 @@ fn at(place: u64) -> usize {
 }
 
 pub(crate) fn entry(term: u64, index: u64, payload: usize) -> Entry {
-    let fill = u8::try_from((term * 31 + index) % 251).expect("below 256");
+    let fill = u8::try_from((term.wrapping_mul(31).wrapping_add(index)) % 251).expect("below 256");
     let payload = Bytes::from(vec![fill; payload]);
     Entry::new(Term(term), Index(index), EntryKind::Command, payload)
 }

@@ -169,6 +169,38 @@ fn a_lost_batch_before_an_unsynced_one_is_a_tail_and_before_a_promise_is_not() {
 }
 
 #[test]
+fn only_what_was_said_to_be_durable_is_promised() {
+    let mut writer = Writer::new();
+    for index in 1..=2 {
+        writer.append(&batch(1, index, index, 100));
+    }
+    writer.wal.durable(1);
+    writer.append(&batch(1, 3, 3, 100));
+    writer.disk.sync();
+    let second = 64 + usize::try_from(writer.wal.space_of(&batch(1, 1, 1, 100))).unwrap_or(0);
+    content(&mut writer.disk, 1)[second] ^= 1;
+    let (_, recovered) = writer.disk.recover(Position::default()).expect("it is a tail");
+    assert_eq!(recovered.last, position(1, 1));
+}
+
+#[test]
+fn a_record_of_another_life_is_not_the_next_one() {
+    let life = |term| {
+        let mut writer = Writer::new();
+        writer.append_synced(&batch(term, 1, 1, 100));
+        writer.append_synced(&batch(2, 2, 2, 100));
+        writer.disk
+    };
+    let (mut disk, mut other) = (life(1), life(2));
+    let second = 64 + (112 + 17 + 100_usize).next_multiple_of(8);
+    content(&mut disk, 1)[second..].copy_from_slice(&content(&mut other, 1)[second..]);
+    let (_, recovered) = disk.recover(Position::default()).expect("it looks like a tail");
+    assert_eq!(recovered.last, position(1, 1));
+    let reason = recovered.dropped.map(|tail| tail.reason);
+    assert_eq!(reason, Some("the chain of records breaks"));
+}
+
+#[test]
 fn a_checkpoint_that_the_log_does_not_reach_voids_it() {
     let mut writer = Writer::new();
     writer.append_synced(&batch(1, 1, 9, 10));
