@@ -95,16 +95,22 @@ pub(super) struct Search {
     steps: Vec<Step>,
     next: usize,
     walk: Option<Walk>,
+    is_over: bool,
 }
 
 impl Search {
     fn new(steps: Vec<Step>) -> Self {
-        Self { steps, next: 0, walk: None }
+        Self { steps, next: 0, walk: None, is_over: false }
     }
 
     /// Visits at most `keys` more keys; true when `next` is the first step that changes
     /// something, or behind the last one.
     fn advance(&mut self, content: &Content, keys: &mut usize) -> bool {
+        self.is_over = self.is_over || self.find(content, keys);
+        self.is_over
+    }
+
+    fn find(&mut self, content: &Content, keys: &mut usize) -> bool {
         while let Some(step) = self.steps.get(self.next) {
             match step {
                 Step::Put(_) => return true,

@@ -310,6 +310,8 @@ fn bounds<'a>(interval: &'a Interval, last: Option<&'a Record>) -> Option<Bounds
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
+    use proptest::prelude::*;
 
     fn at(main: i64, sub: u32) -> Revision {
         Revision { main, sub }
@@ -341,5 +343,65 @@ mod tests {
             assert_eq!(versions.before(place), before, "{place:?}");
         }
         assert_eq!(versions.iter().count(), 3);
+    }
+
+    fn any_key() -> impl Strategy<Value = Bytes> {
+        // Long common fronts, keys that continue others, zeros at the end: what heads may confuse.
+        prop::collection::vec(prop_oneof![Just(0_u8), Just(b'a'), Just(b'b')], 1..14)
+            .prop_map(Bytes::from)
+    }
+
+    proptest! {
+        /// The index is an ordered map.
+        #[test]
+        fn keys_are_found_in_their_order(
+            keys in prop::collection::vec(any_key(), 0..60),
+            ascending: bool,
+            asked in prop::collection::vec((any_key(), any_key()), 1..6),
+        ) {
+            let mut model: BTreeMap<Bytes, i64> = BTreeMap::new();
+            keys.into_iter().zip(2..).for_each(|(key, main)| drop(model.insert(key, main)));
+            let mut index = KeyIndex::default();
+            let mut order: Vec<(&Bytes, &i64)> = model.iter().collect();
+            if !ascending {
+                order.sort_by_key(|(_, main)| **main);
+            }
+            for (key, main) in order {
+                let version = Record::new(*main, *main, 1, 0, key, b"");
+                if ascending {
+                    index.push(version, Versions::one(at(*main, 0)));
+                } else {
+                    index.insert(version, Versions::one(at(*main, 0)));
+                }
+                index.check();
+            }
+            prop_assert_eq!(index.len(), model.len());
+            for (a, b) in asked {
+                prop_assert_eq!(
+                    index.versions(&a).map(|versions| versions.newest().main),
+                    model.get(&a).copied()
+                );
+                let last = Record::new(1, 1, 1, 0, &b, b"");
+                for interval in [
+                    Interval::Key(a.clone()),
+                    Interval::Between(a.clone(), b.clone()),
+                    Interval::From(a.clone()),
+                ] {
+                    let after = contains(&interval, &b).then_some(&last);
+                    let expected: Vec<Vec<u8>> = model
+                        .keys()
+                        .filter(|key| contains(&interval, key))
+                        .filter(|key| after.is_none() || **key > b)
+                        .map(|key| key.to_vec())
+                        .collect();
+                    let found: Vec<Vec<u8>> =
+                        index.range(&interval, after).map(|(key, _)| key.key().to_vec()).collect();
+                    prop_assert_eq!(&found, &expected);
+                    let found: Vec<Vec<u8>> =
+                        index.range_mut(&interval, after).map(|(key, _)| key.key().to_vec()).collect();
+                    prop_assert_eq!(&found, &expected);
+                }
+            }
+        }
     }
 }

@@ -1,8 +1,6 @@
-//! The store against a naive model, and etcd's rules one by one.
+//! A model that copies itself for each revision, and stores that are cut into slices.
 
 use super::*;
-use alloc::vec;
-use bytes::Bytes;
 use proptest::prelude::*;
 use std::collections::BTreeMap as Map;
 
