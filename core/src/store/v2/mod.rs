@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | [`Path`] | a cleaned key |
 //! | [`Write`], [`Get`], [`Watch`] | what can be asked, see `request` |
+//! | `change` | what each write does |
 //! | `tree` | the nodes, in one ordered map |
 //! | `history` | the last thousand events, for watches that begin in the past |
 //! | `watchers` | who is told of an event as it happens |
@@ -22,6 +23,7 @@
 //! Left out: what etcd keeps in hidden trees beside the keys, membership and the cluster's
 //! version. They live elsewhere here, and take their indices by [`Store::touch`].
 
+mod change;
 mod checkpoint;
 mod fingerprint;
 mod history;
@@ -31,10 +33,7 @@ mod statistics;
 mod tree;
 mod watchers;
 
-use alloc::boxed::Box;
-use alloc::format;
 use alloc::rc::Rc;
-use alloc::vec::Vec;
 
 use bytes::Bytes;
 
@@ -46,14 +45,11 @@ pub use watchers::{Heard, WatchId};
 
 use crate::codec;
 use crate::time::WallTime;
+use change::Change;
 use checkpoint::Cursor;
 use history::History;
-use tree::{Content, DirectoryId, Node, Tree, Walk};
+use tree::{Content, DirectoryId, Tree, Walk};
 use watchers::Watchers;
-
-/// 2000-01-01. A set or create takes an expiration before it for none, as in etcd; a TTL whose
-/// nanoseconds overflow leads there.
-const EXPIRATION_MIN: WallTime = WallTime(946_684_800_000_000_000);
 
 /// The nodes, their history, and those who watch them.
 ///
@@ -146,30 +142,7 @@ impl Store {
     /// # Errors
     /// What etcd refuses; nothing has changed then but the statistics.
     pub fn apply(&mut self, write: &Write, stamp: WallTime) -> Result<Rc<Event>, Error> {
-        let outcome = match write {
-            Write::Set { path, value, directory, ttl, refresh } => {
-                let time = expiration(stamp, *ttl).filter(|time| *time >= EXPIRATION_MIN);
-                self.set(path, (!directory).then_some(value), time, *refresh, stamp)
-            }
-            Write::Create { path, value, directory, ttl, in_order } => {
-                let time = expiration(stamp, *ttl).filter(|time| *time >= EXPIRATION_MIN);
-                let name = format!("{:020}", self.index + 1);
-                let child = in_order.then(|| path.child(name.as_bytes()));
-                let path = child.as_ref().unwrap_or(path);
-                self.create(path, (!directory).then_some(value), time, stamp)
-            }
-            Write::Update { path, value, ttl, refresh } => {
-                self.update(path, value, expiration(stamp, *ttl), *refresh, stamp)
-            }
-            Write::CompareAndSwap { path, value, ttl, refresh, condition } => {
-                let time = expiration(stamp, *ttl);
-                self.swap(path, (value, time), *refresh, condition, stamp)
-            }
-            Write::Delete { path, directory, recursive } => {
-                self.delete(path, *directory || *recursive, *recursive, stamp)
-            }
-            Write::CompareAndDelete { path, condition } => self.delete_if(path, condition, stamp),
-        };
+        let outcome = Change::new(self, stamp).apply(write);
         let refusal = outcome.as_ref().err().map(|error| error.kind);
         self.statistics.count_write(write, refusal);
         outcome
@@ -184,9 +157,9 @@ impl Store {
             let Walk::Found(parent, node) = self.tree.walk(&path) else {
                 unreachable!("a deadline leads to its node");
             };
-            let previous = node.view(path.clone());
+            let previous = node.view(path);
             self.statistics.expirations += 1;
-            self.remove(Action::Expire, parent, previous, cutoff);
+            Change::new(self, cutoff).remove(Action::Expire, parent, previous);
         }
         self.tree.next_deadline().is_none_or(|time| time > cutoff)
     }
@@ -209,234 +182,6 @@ impl Store {
     #[must_use]
     pub fn has_work(&self) -> bool {
         self.tree.has_detached()
-    }
-
-    fn set(
-        &mut self,
-        path: &Path,
-        value: Option<&Bytes>,
-        time: Option<WallTime>,
-        refresh: bool,
-        stamp: WallTime,
-    ) -> Result<Rc<Event>, Error> {
-        let index = self.index + 1;
-        let (place, previous) = match self.tree.walk(path) {
-            Walk::Root => return Err(self.read_only()),
-            Walk::Blocked(end) => return Err(self.blocked(path, end)),
-            Walk::Missing(_, end) if refresh => return Err(self.missing(path, end)),
-            Walk::Missing(directory, end) => ((directory, end), None),
-            Walk::Found(_, node) if node.is_directory() => return Err(self.not_file(path)),
-            Walk::Found(parent, node) => ((parent, 0), Some(node.view(path.detached()))),
-        };
-        let kept = previous.as_ref().filter(|_| refresh).and_then(|node| node.value.clone());
-        let value = value.map(|value| kept.unwrap_or_else(|| copy(value)));
-        match (&previous, &value) {
-            (None, _) => self.tree.create(path, place, value.clone(), time, index),
-            (Some(_), None) => self.tree.replace_by_directory(path, place.0, time, index),
-            (Some(_), Some(value)) => {
-                self.tree.replace(path, place.0, file(value, time, index, index));
-            }
-        }
-        let path = previous.as_ref().map_or_else(|| path.detached(), |node| node.path.clone());
-        let view = NodeView::changed(path, value, time, index, index);
-        let mut event = Event::new(Action::Set, view, index, Some(stamp));
-        event.created = previous.is_none();
-        event.previous = previous.map(Box::new);
-        event.refresh = refresh;
-        Ok(self.commit(event))
-    }
-
-    fn create(
-        &mut self,
-        path: &Path,
-        value: Option<&Bytes>,
-        time: Option<WallTime>,
-        stamp: WallTime,
-    ) -> Result<Rc<Event>, Error> {
-        let index = self.index + 1;
-        let place = match self.tree.walk(path) {
-            Walk::Root => return Err(self.read_only()),
-            Walk::Blocked(end) => return Err(self.blocked(path, end)),
-            Walk::Found(..) => return Err(self.error(ErrorKind::NodeExists, path.as_bytes())),
-            Walk::Missing(directory, end) => (directory, end),
-        };
-        let value = value.map(copy);
-        self.tree.create(path, place, value.clone(), time, index);
-        let view = NodeView::changed(path.detached(), value, time, index, index);
-        let mut event = Event::new(Action::Create, view, index, Some(stamp));
-        event.created = true;
-        Ok(self.commit(event))
-    }
-
-    fn update(
-        &mut self,
-        path: &Path,
-        value: &Bytes,
-        time: Option<WallTime>,
-        refresh: bool,
-        stamp: WallTime,
-    ) -> Result<Rc<Event>, Error> {
-        let index = self.index + 1;
-        let (parent, node) = match self.tree.walk(path) {
-            Walk::Root => return Err(self.read_only()),
-            walk => self.found(path, walk)?,
-        };
-        if node.is_directory() && !value.is_empty() {
-            return Err(self.not_file(path));
-        }
-        let previous = node.view(path.detached());
-        let kept = previous.value.clone().filter(|_| refresh);
-        let value = node.value().map(|_| kept.unwrap_or_else(|| copy(value)));
-        let replacement = match (&value, node) {
-            (Some(value), _) => file(value, time, index, node.created_index),
-            // The event tells the new index, but the directory keeps its old one, as in etcd.
-            (None, directory) => Node { expiration: time, ..directory.clone() },
-        };
-        self.tree.replace(path, parent, replacement);
-        let created = previous.created_index;
-        let view = NodeView::changed(previous.path.clone(), value, time, index, created);
-        let mut event = Event::new(Action::Update, view, index, Some(stamp));
-        event.previous = Some(Box::new(previous));
-        event.refresh = refresh;
-        Ok(self.commit(event))
-    }
-
-    fn swap(
-        &mut self,
-        path: &Path,
-        (value, time): (&Bytes, Option<WallTime>),
-        refresh: bool,
-        condition: &Condition,
-        stamp: WallTime,
-    ) -> Result<Rc<Event>, Error> {
-        let index = self.index + 1;
-        let (parent, node) = match self.tree.walk(path) {
-            Walk::Root => return Err(self.read_only()),
-            walk => self.found(path, walk)?,
-        };
-        self.compare(path, node, condition)?;
-        let previous = node.view(path.detached());
-        let kept = previous.value.clone().filter(|_| refresh);
-        let value = kept.unwrap_or_else(|| copy(value));
-        let created = previous.created_index;
-        self.tree.replace(path, parent, file(&value, time, index, created));
-        let view = NodeView::changed(previous.path.clone(), Some(value), time, index, created);
-        let mut event = Event::new(Action::CompareAndSwap, view, index, Some(stamp));
-        event.previous = Some(Box::new(previous));
-        event.refresh = refresh;
-        Ok(self.commit(event))
-    }
-
-    fn delete(
-        &mut self,
-        path: &Path,
-        directory: bool,
-        recursive: bool,
-        stamp: WallTime,
-    ) -> Result<Rc<Event>, Error> {
-        let (parent, node) = match self.tree.walk(path) {
-            Walk::Root => return Err(self.read_only()),
-            walk => self.found(path, walk)?,
-        };
-        if let Content::Directory(id) = node.content {
-            if !directory {
-                return Err(self.not_file(path));
-            }
-            if !recursive && !self.tree.is_empty(id) {
-                return Err(self.error(ErrorKind::DirectoryNotEmpty, path.as_bytes()));
-            }
-        }
-        let previous = node.view(path.detached());
-        Ok(self.remove(Action::Delete, parent, previous, stamp))
-    }
-
-    fn delete_if(
-        &mut self,
-        path: &Path,
-        condition: &Condition,
-        stamp: WallTime,
-    ) -> Result<Rc<Event>, Error> {
-        let (parent, node) = match self.tree.walk(path) {
-            // The only write that etcd does not check for the root; it fails as on any directory.
-            Walk::Root => return Err(self.error(ErrorKind::NotFile, b"")),
-            walk => self.found(path, walk)?,
-        };
-        self.compare(path, node, condition)?;
-        let previous = node.view(path.detached());
-        Ok(self.remove(Action::CompareAndDelete, parent, previous, stamp))
-    }
-
-    /// Removes a node with all below it, and tells those who watched any of it.
-    fn remove(
-        &mut self,
-        action: Action,
-        parent: DirectoryId,
-        previous: NodeView,
-        stamp: WallTime,
-    ) -> Rc<Event> {
-        let path = previous.path.clone();
-        let below = if previous.directory {
-            self.watchers.existing_below(&path, &self.tree)
-        } else {
-            Vec::new()
-        };
-        self.tree.remove(&path, parent);
-        let index = self.index + 1;
-        let created = previous.created_index;
-        let view = NodeView::bare(path.clone(), previous.directory, index, created);
-        let mut event = Event::new(action, view, index, Some(stamp));
-        event.previous = Some(Box::new(previous));
-        let event = Rc::new(event);
-        for watched in &below {
-            self.watchers.notify_removed(watched, &event);
-        }
-        // Watchers of exactly this key hear of it here and again below, as in etcd.
-        self.watchers.notify_removed(path.as_bytes(), &event);
-        self.publish(&event);
-        event
-    }
-
-    fn commit(&mut self, event: Event) -> Rc<Event> {
-        let event = Rc::new(event);
-        self.publish(&event);
-        event
-    }
-
-    fn publish(&mut self, event: &Rc<Event>) {
-        self.index += 1;
-        assert_eq!(event.index, self.index, "each change takes the next index");
-        self.history.push(self.index, Some(Rc::clone(event)));
-        if !event.refresh {
-            self.watchers.notify(event);
-        }
-    }
-
-    fn found<'a>(&self, path: &Path, walk: Walk<'a>) -> Result<(DirectoryId, &'a Node), Error> {
-        match walk {
-            Walk::Root => Err(self.read_only()),
-            Walk::Found(parent, node) => Ok((parent, node)),
-            Walk::Missing(_, end) => Err(self.missing(path, end)),
-            Walk::Blocked(end) => Err(self.blocked(path, end)),
-        }
-    }
-
-    fn compare(&self, path: &Path, node: &Node, condition: &Condition) -> Result<(), Error> {
-        let Content::File(value) = &node.content else { return Err(self.not_file(path)) };
-        let wrong_value = condition.value.as_ref().filter(|expected| *expected != value);
-        let wrong_index = condition.index.filter(|expected| *expected != node.modified_index);
-        let mut cause = Vec::new();
-        if let Some(expected) = wrong_value {
-            cause.extend_from_slice(&[b"[", &expected[..], b" != ", &value[..], b"]"].concat());
-        }
-        if let Some(expected) = wrong_index {
-            let separator = if wrong_value.is_some() { " " } else { "" };
-            let pair = format!("{separator}[{expected} != {}]", node.modified_index);
-            cause.extend_from_slice(pair.as_bytes());
-        }
-        if cause.is_empty() {
-            return Ok(());
-        }
-        Err(self.error(ErrorKind::CompareFailed, &cause))
     }
 
     fn error(&self, kind: ErrorKind, cause: &[u8]) -> Error {
@@ -536,23 +281,6 @@ impl Store {
         self.tree.check();
         self.watchers.check();
     }
-}
-
-/// The time at which a TTL ends. As in Go, nanoseconds wrap around; the result 0 means none.
-fn expiration(stamp: WallTime, ttl: Option<u64>) -> Option<WallTime> {
-    let seconds = i64::from_le_bytes(ttl?.to_le_bytes());
-    let time = stamp.0.wrapping_add(seconds.wrapping_mul(1_000_000_000));
-    (time != 0).then_some(WallTime(time))
-}
-
-fn file(value: &Bytes, expiration: Option<WallTime>, modified: u64, created: u64) -> Node {
-    let content = Content::File(value.clone());
-    Node { content, expiration, modified_index: modified, created_index: created }
-}
-
-/// A value that shares no memory with a log entry's buffer.
-fn copy(value: &Bytes) -> Bytes {
-    Bytes::copy_from_slice(value)
 }
 
 #[cfg(test)]

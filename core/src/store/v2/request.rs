@@ -160,7 +160,7 @@ pub struct NodeView {
     /// When its time is up.
     pub expiration: Option<WallTime>,
     /// Visible children, where they are listed.
-    pub nodes: Vec<NodeView>,
+    pub nodes: Vec<Self>,
     /// The index that last changed it.
     pub modified_index: u64,
     /// The index that created it.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::super::tree::Node;
 use super::*;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -42,7 +43,8 @@ impl Model {
     }
 
     fn put(&mut self, path: &Path, entry: Entry) {
-        let parent = Entry { value: None, expiration: None, ..entry.clone() };
+        let (modified, created) = (entry.modified, entry.created);
+        let parent = Entry { value: None, expiration: None, modified, created };
         for place in path.lineage().skip(1) {
             self.nodes.entry(place.to_vec()).or_insert_with(|| parent.clone());
         }

@@ -17,6 +17,9 @@
 //!                 (1, "b") -> file "x"
 //! ```
 
+mod builder;
+mod node;
+
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -26,117 +29,10 @@ use bytes::Bytes;
 
 use super::Path;
 use super::checkpoint::Image;
-use super::fingerprint;
 use super::request::NodeView;
 use crate::time::WallTime;
-
-/// What a node costs in memory beside its name and value, roughly.
-const NODE_BYTES: u64 = 150;
-
-/// Names a directory within its tree. Grows; a parent's is smaller than its children's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct DirectoryId(pub(super) u64);
-
-impl DirectoryId {
-    pub(super) const ROOT: Self = Self(0);
-
-    fn next(self) -> Self {
-        Self(self.0 + 1)
-    }
-}
-
-/// A node's place: its directory's number, big-endian, and its name.
-pub(super) type Key = Box<[u8]>;
-
-/// The place of a node.
-pub(super) fn key(directory: DirectoryId, name: &[u8]) -> Vec<u8> {
-    let mut key = Vec::with_capacity(8 + name.len());
-    key.extend_from_slice(&directory.0.to_be_bytes());
-    key.extend_from_slice(name);
-    key
-}
-
-/// The directory and the name of a place.
-pub(super) fn split(key: &[u8]) -> (DirectoryId, &[u8]) {
-    let (directory, name) = key.split_first_chunk::<8>().expect("a place begins with a number");
-    (DirectoryId(u64::from_be_bytes(*directory)), name)
-}
-
-/// A file or a directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Node {
-    pub(super) content: Content,
-    pub(super) expiration: Option<WallTime>,
-    pub(super) modified_index: u64,
-    pub(super) created_index: u64,
-}
-
-/// What a node holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Content {
-    File(Bytes),
-    Directory(DirectoryId),
-}
-
-impl Node {
-    pub(super) fn is_directory(&self) -> bool {
-        matches!(self.content, Content::Directory(_))
-    }
-
-    /// The value of a file.
-    pub(super) fn value(&self) -> Option<&Bytes> {
-        match &self.content {
-            Content::File(value) => Some(value),
-            Content::Directory(_) => None,
-        }
-    }
-
-    /// The node as it is answered, without entries.
-    pub(super) fn view(&self, path: Path) -> NodeView {
-        NodeView {
-            path,
-            value: self.value().cloned(),
-            directory: self.is_directory(),
-            expiration: self.expiration,
-            nodes: Vec::new(),
-            modified_index: self.modified_index,
-            created_index: self.created_index,
-        }
-    }
-
-    fn totals(&self, path: &[u8], name: &[u8]) -> Totals {
-        let value = self.value().map_or(0, Bytes::len);
-        let bytes = NODE_BYTES + (name.len() + value) as u64;
-        Totals { hash: fingerprint::of_node(path, self), bytes, nodes: 1 }
-    }
-}
-
-/// Sums over nodes. The hash's order does not matter, and what is added can be taken away.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Totals {
-    pub(super) hash: u64,
-    pub(super) bytes: u64,
-    pub(super) nodes: u64,
-}
-
-impl Totals {
-    fn plus(self, other: Self) -> Self {
-        Self {
-            hash: self.hash.wrapping_add(other.hash),
-            bytes: self.bytes + other.bytes,
-            nodes: self.nodes + other.nodes,
-        }
-    }
-
-    fn minus(self, other: Self) -> Self {
-        assert!(self.nodes >= other.nodes, "nothing is taken away that was not added");
-        Self {
-            hash: self.hash.wrapping_sub(other.hash),
-            bytes: self.bytes - other.bytes,
-            nodes: self.nodes - other.nodes,
-        }
-    }
-}
+pub(super) use builder::Builder;
+pub(super) use node::{Content, DirectoryId, Key, Node, Totals, key, split};
 
 #[derive(Clone, Debug)]
 struct Directory {
@@ -543,64 +439,4 @@ impl Tree {
 
 fn name_of(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
-}
-
-/// Builds a tree from its nodes, given in the order of an image.
-#[derive(Debug)]
-pub(super) struct Builder {
-    nodes: Vec<(Key, Node)>,
-    tree: Tree,
-    /// The directory of the last node, and its path: entries of one come one after another.
-    current: (DirectoryId, Path),
-}
-
-impl Builder {
-    /// A tree whose directories have numbers up to `last`.
-    pub(super) fn new(last: DirectoryId) -> Self {
-        let mut tree = Tree::new();
-        tree.last = last;
-        Self { nodes: Vec::new(), tree, current: (DirectoryId::ROOT, Path::root()) }
-    }
-
-    /// Adds a node. One whose directory is not there could not be reached when the image began,
-    /// and is left out.
-    ///
-    /// # Errors
-    /// When the node cannot be one of an image's at this place.
-    pub(super) fn add(&mut self, key: Key, node: Node) -> Result<(), &'static str> {
-        if self.nodes.last().is_some_and(|(last, _)| *last >= key) {
-            return Err("nodes are not in order");
-        }
-        let (parent, name) = split(&key);
-        if name.is_empty() || name.contains(&b'/') {
-            return Err("a name is not one component");
-        }
-        if self.current.0 != parent {
-            match self.tree.path(parent) {
-                Some(path) => self.current = (parent, path),
-                None => return Ok(()),
-            }
-        }
-        let path = self.current.1.child(name);
-        if let Content::Directory(id) = node.content {
-            if id <= parent || id > self.tree.last || self.tree.directories.contains_key(&id) {
-                return Err("a directory's number is out of order");
-            }
-            let record = Directory { parent, name: name.into(), below: Totals::default() };
-            self.tree.directories.insert(id, record);
-        }
-        if let Some(time) = node.expiration {
-            self.tree.deadlines.insert((time, key.clone()));
-        }
-        let is = node.totals(path.as_bytes(), name);
-        self.tree.change_totals(parent, Totals::default(), is);
-        self.nodes.push((key, node));
-        Ok(())
-    }
-
-    /// The tree of all nodes that were added.
-    pub(super) fn finish(mut self) -> Tree {
-        self.tree.nodes = self.nodes.into_iter().collect();
-        self.tree
-    }
 }
