@@ -17,7 +17,7 @@
 
 use alloc::collections::VecDeque;
 
-use super::{Index, Options};
+use super::{Index, Options, Position};
 use crate::time::Instant;
 
 /// Appends in flight: the last index and the bytes of each.
@@ -61,6 +61,9 @@ pub(super) struct Progress {
     pub(super) told_commit: Index,
     /// The disk is being read for it.
     pub(super) reading: bool,
+    /// An entry that a read from disk ended with, and its term: what lies behind it may be in
+    /// another file, so it is asked for on its own.
+    pub(super) read_up_to: Option<Position>,
     flow: Flow,
     returned: bool,
     match_at_beat: Index,
@@ -77,6 +80,7 @@ impl Progress {
             round: 0,
             told_commit: Index(0),
             reading: false,
+            read_up_to: None,
             flow: Flow::Probe { paused: false },
             returned: false,
             match_at_beat: Index(0),

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::log::entry_bytes;
 use super::progress::Progress;
 use super::state::State;
-use super::{Entry, Index, Message, Output, Term};
+use super::{Entry, Index, Message, Output, Position, Term};
 use crate::identity::MemberId;
 
 /// Where a follower's next entries are to be had.
@@ -18,12 +18,15 @@ enum Source {
     Snapshot,
 }
 
-fn source(state: &State, next: Index) -> Source {
+fn source(state: &State, progress: &Progress) -> Source {
+    let next = progress.next_index;
     let previous = next.previous();
+    let is_read = progress.read_up_to.is_some_and(|read| read.index == previous);
     match state.log.term(previous) {
         _ if previous < state.log.base().index => Source::Snapshot,
         Some(term) if next > state.log.before() => Source::Memory(term),
         Some(_) => Source::Disk(next),
+        None if is_read => Source::Disk(next),
         None => Source::Disk(previous),
     }
 }
@@ -39,7 +42,7 @@ pub(super) fn replicate(
     while progress.is_open(&state.options)
         && (progress.is_probing() || progress.next_index <= state.log.last().index)
     {
-        match source(state, progress.next_index) {
+        match source(state, progress) {
             Source::Memory(prev_term) => {
                 let target = state.options.append_bytes_target;
                 let (entries, bytes) = state.log.slice(progress.next_index, target);
@@ -87,9 +90,9 @@ pub(super) fn entries_read(
         return;
     }
     let next = progress.next_index;
-    let previous = entries.iter().find(|entry| entry.index == next.previous());
-    let read_term = previous.map(|entry| entry.term);
-    let prev_term = state.log.term(next.previous()).or(read_term);
+    let read = entries.iter().map(position);
+    let previous = read.chain(progress.read_up_to).find(|at| at.index == next.previous());
+    let prev_term = state.log.term(next.previous()).or_else(|| previous.map(|at| at.term));
     let mut wanted = Vec::new();
     let mut bytes = 0;
     for entry in entries.into_iter().filter(|entry| entry.index >= next) {
@@ -102,10 +105,18 @@ pub(super) fn entries_read(
     }
     match prev_term {
         Some(prev_term) if !wanted.is_empty() && progress.is_open(&state.options) => {
+            progress.read_up_to = wanted.last().map(position);
             append(state, to, progress, (prev_term, wanted, bytes), out);
+        }
+        _ if previous.is_some() && progress.read_up_to != previous => {
+            progress.read_up_to = previous;
         }
         _ => progress.pause(),
     }
+}
+
+fn position(entry: &Entry) -> Position {
+    Position { term: entry.term, index: entry.index }
 }
 
 /// Asks a follower that has not acknowledged anything for a while where it is.
