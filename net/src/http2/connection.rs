@@ -240,7 +240,7 @@ impl Connection {
         if id <= self.last_stream {
             return self.on_trailers(now, id, end_stream);
         }
-        if id % 2 == 0 {
+        if id.is_multiple_of(2) {
             return Err(Fault(ErrorCode::Protocol, "clients' streams are odd"));
         }
         self.last_stream = id;
@@ -430,7 +430,7 @@ impl Connection {
         if head.has(frame::ACK) {
             return self.count_empty(now);
         }
-        if payload.len() % 6 != 0 {
+        if !payload.len().is_multiple_of(6) {
             return Err(Fault(ErrorCode::FrameSize, "settings have six bytes each"));
         }
         for setting in payload.chunks_exact(6) {

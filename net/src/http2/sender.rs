@@ -289,7 +289,7 @@ impl Outgoing {
     }
 
     /// Nothing waits: sends what ends the stream, if it is over.
-    fn finish(&mut self, stream: u32, sender: &mut Sender) -> Progress {
+    fn finish(&self, stream: u32, sender: &mut Sender) -> Progress {
         match self.source {
             Source::Stream => return Progress::Idle,
             Source::Lazy(_) => return Progress::More,

@@ -14,7 +14,7 @@ pub fn members(header: &Header, members: &[Member]) -> Bytes {
     let mut object = Object::open(&mut out);
     put_header(object.name("header"), header);
     if !members.is_empty() {
-        list(object.name("members"), members, |out, member| put_member(out, member));
+        list(object.name("members"), members, put_member);
     }
     object.close();
     out.freeze()
