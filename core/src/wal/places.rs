@@ -161,7 +161,10 @@ mod tests {
     proptest! {
         #[test]
         fn every_entry_is_found_where_it_was_written_last(
-            steps in prop::collection::vec((0_u64..30, 1_u64..20, 1_u64..40_000, any::<bool>()), 1..60),
+            steps in prop::collection::vec(
+                (0_u64..30, 1_u64..20, 1_u64..40_000, any::<bool>()),
+                1..60,
+            ),
         ) {
             let mut places = Places::default();
             let mut records: Vec<Written> = Vec::new();
