@@ -115,6 +115,8 @@ pub struct Reactor {
     /// In the order of their time.
     lingering: VecDeque<(Instant, ConnectionId)>,
     pending: Vec<Pending>,
+    /// The system told of a signal that was not taken yet.
+    signalled: bool,
     /// Set by the first signal.
     stop_before: Option<Instant>,
     buffer: Vec<u8>,
@@ -150,6 +152,7 @@ impl Reactor {
             ready_clients: VecDeque::new(),
             lingering: VecDeque::new(),
             pending: Vec::new(),
+            signalled: false,
             stop_before: None,
             buffer: vec![0; RECEIVED_BYTES_MAX],
         })
@@ -188,7 +191,8 @@ impl Reactor {
     /// Remembers what the system named.
     fn on_event(&mut self, event: &Event) {
         match event.token() {
-            WAKER | SIGNALS => {}
+            WAKER => {}
+            SIGNALS => self.signalled = true,
             Token(listener) if listener > FIRST_LISTENER - self.listeners.len() => {
                 self.listeners[FIRST_LISTENER - listener].on_event();
             }
@@ -224,7 +228,10 @@ impl Reactor {
 
     /// The first signal asks the host to stop, the second ends the process.
     fn take_signals(&mut self, now: Now) -> Option<Ended> {
-        for signal in self.waiter.signals.pending() {
+        // Asking costs a system call; most turns were not told of a signal.
+        let signalled = std::mem::take(&mut self.signalled);
+        let signals = signalled.then(|| self.waiter.signals.pending());
+        for signal in signals.into_iter().flatten() {
             if self.stop_before.is_some() {
                 return Some(Ended::Interrupted);
             }

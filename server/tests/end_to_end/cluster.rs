@@ -23,6 +23,8 @@ pub(crate) struct Directory(PathBuf);
 impl Directory {
     pub(crate) fn new(test: &str) -> Self {
         let path = std::env::temp_dir().join(format!("quorra-{test}-{}", std::process::id()));
+        // One may be left of an earlier process with the same id.
+        let _absent = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).expect("the system's directory for temporary files takes one");
         Self(path)
     }

@@ -5,5 +5,6 @@
 mod api;
 mod cluster;
 mod etcdctl;
+mod front_door;
 mod main_job;
 mod start_up;
