@@ -67,7 +67,7 @@ impl Host {
 
     /// Makes sure that a connection's next deadline is seen. A timer that comes too early costs
     /// less than moving it with every byte: it is set again then.
-    fn set_timer(&mut self, id: ConnectionId) {
+    pub(super) fn set_timer(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         if let Some(deadline) = connection.deadline()
             && connection.timer.is_none_or(|timer| deadline < timer)

@@ -13,6 +13,9 @@ use crate::{http1, http2, peer};
 
 /// How long a client may take nothing of what waits for it.
 const STALL_MAX: Duration = Duration::from_secs(60);
+/// How long whoever connects to a peer listener may take to say anything. Clients may take as long
+/// as they like: idle connections are theirs to keep.
+const PEER_SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// An accepted connection that does not speak our peer protocol.
 #[derive(Debug)]
@@ -31,6 +34,7 @@ pub(super) struct Connection {
     /// For when a timer is set.
     pub(super) timer: Option<Instant>,
     state: State,
+    opened: Instant,
     /// When output was taken last, or began to wait; none while none waits.
     taken: Option<Instant>,
 }
@@ -64,7 +68,7 @@ pub(super) enum Sniffed {
 }
 
 impl Connection {
-    pub(super) fn new(listener: Listener) -> Self {
+    pub(super) fn new(listener: Listener, now: Now) -> Self {
         Self {
             listener,
             calls: BTreeMap::new(),
@@ -75,6 +79,7 @@ impl Connection {
             closing: false,
             timer: None,
             state: State::Sniffing(BytesMut::new()),
+            opened: now.monotonic,
             taken: None,
         }
     }
@@ -146,14 +151,21 @@ impl Connection {
     /// When something is due, if anything is.
     pub(super) fn deadline(&mut self) -> Option<Instant> {
         let stall = self.taken.map(|taken| taken + STALL_MAX);
+        if matches!(self.state, State::Sniffing(_)) {
+            let peer = self.listener == Listener::Peer;
+            return peer.then(|| self.opened + PEER_SILENCE_MAX);
+        }
         let closing = self.closing;
         let own = self.protocol().filter(|_| !closing).and_then(|protocol| protocol.deadline());
         stall.into_iter().chain(own).min()
     }
 
-    /// Whether its reader has taken nothing for too long.
+    /// Whether its reader has taken nothing, or a member has said nothing, for too long.
     pub(super) fn has_stalled(&self, now: Now) -> bool {
-        self.taken.is_some_and(|taken| taken + STALL_MAX <= now.monotonic)
+        let silent = matches!(self.state, State::Sniffing(_))
+            && self.listener == Listener::Peer
+            && self.opened + PEER_SILENCE_MAX <= now.monotonic;
+        silent || self.taken.is_some_and(|taken| taken + STALL_MAX <= now.monotonic)
     }
 }
 
@@ -163,7 +175,7 @@ mod tests {
 
     fn sniff(listener: Listener, bytes: &[u8]) -> (Sniffed, &'static str) {
         let now = Now::default();
-        let mut connection = Connection::new(listener);
+        let mut connection = Connection::new(listener, now);
         let mut sniffed = Sniffed::Stays;
         for byte in bytes {
             sniffed = connection.receive(now, Limits::new(1_000), &[*byte]);

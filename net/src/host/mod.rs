@@ -121,7 +121,7 @@ impl Host {
         }
         match input {
             Input::Accepted { connection, listener, remote } => {
-                self.on_accepted(connection, listener, remote);
+                self.on_accepted(now, connection, listener, remote);
             }
             Input::Connected(id) => {
                 let replica = &self.replica;
@@ -213,7 +213,7 @@ impl Host {
         self.actions.push_back(Action::Log(level, line));
     }
 
-    fn on_accepted(&mut self, id: ConnectionId, listener: Listener, remote: &str) {
+    fn on_accepted(&mut self, now: Now, id: ConnectionId, listener: Listener, remote: &str) {
         let most = match listener {
             Listener::Client => self.options.connections_max,
             Listener::Peer => self.options.connections_max + PEER_CONNECTIONS_RESERVED,
@@ -223,7 +223,8 @@ impl Host {
             self.actions.push_back(Action::Close { connection: id, at_once: true });
             return;
         }
-        self.connections.insert(id, Connection::new(listener));
+        self.connections.insert(id, Connection::new(listener, now));
+        self.set_timer(id);
     }
 
     fn on_received(&mut self, now: Now, id: ConnectionId, bytes: &[u8]) {

@@ -367,6 +367,16 @@ fn connections_beyond_the_limit_are_refused() {
 }
 
 #[test]
+fn whoever_says_nothing_to_the_peer_listener_is_sent_away() {
+    let mut driver = Driver::new();
+    driver.input(Input::Accepted { connection: C, listener: Listener::Peer, remote: "test" });
+    driver.run(Duration::from_secs(9));
+    assert!(driver.closed.is_empty());
+    driver.run(Duration::from_secs(1));
+    assert_eq!(driver.closed, [(C, true)].into());
+}
+
+#[test]
 fn a_peer_listener_answers_operators() {
     let mut driver = Driver::new();
     let peer = ConnectionId(0);

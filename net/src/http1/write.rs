@@ -88,12 +88,11 @@ pub(super) fn put_last_chunk(out: &mut BytesMut) {
 fn put_field(out: &mut BytesMut, name: &str, value: &[u8]) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
-    let start = out.len();
-    out.extend_from_slice(value);
-    for byte in &mut out[start..] {
-        if matches!(byte, b'\r' | b'\n') {
-            *byte = b' ';
-        }
+    if value.contains(&b'\n') || value.contains(&b'\r') {
+        let safe = |byte: &u8| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte };
+        out.extend(value.iter().map(safe));
+    } else {
+        out.extend_from_slice(value);
     }
     out.extend_from_slice(b"\r\n");
 }

@@ -7,6 +7,10 @@
 //!   [`Order::Up`] is followed by an [`Order::Down`] before the next one.
 //! - Strangers that have not said hello are few, and have a deadline.
 
+mod attempt;
+mod channel;
+mod order;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Buf, BytesMut};
@@ -19,6 +23,9 @@ use quorra_core::replica::Message;
 use quorra_core::store::membership::Membership;
 use quorra_core::time::{Duration, Instant};
 
+use self::attempt::{Outgoing, RETRY_MAX, State};
+use self::channel::{Connection, Due, Role};
+pub use self::order::Order;
 use super::frame::{self, Kind};
 use super::handshake::{self, Hello, Lane, Refusal, Welcome};
 use super::message;
@@ -26,49 +33,12 @@ use crate::host::{ConnectionId, Level};
 
 /// How long opening a connection may take, and again the greeting on it.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
-/// The pause before the second attempt; it doubles up to [`RETRY_MAX`].
-const RETRY_MIN: Duration = Duration::from_millis(100);
-/// The longest pause between attempts.
-const RETRY_MAX: Duration = Duration::from_secs(1);
-/// A connection that has nothing to say pings this often.
-const PING_INTERVAL: Duration = Duration::from_secs(1);
-/// A connection on which nothing is heard, or nothing taken, for so long is given up.
-const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Output beyond which messages are dropped; Raft repairs that. An empty output takes any message.
 const OUTPUT_BYTES_MAX: usize = 2 * limits::INFLIGHT_BYTES_MAX;
 /// A forwarded command beyond this goes by the bulk lane.
 const FORWARD_CONTROL_BYTES_MAX: usize = 64 << 10;
 /// Accepted connections that have not said hello.
 const STRANGERS_MAX: usize = 64;
-
-/// What the links want done.
-#[derive(Debug)]
-pub enum Order {
-    /// Open a connection to this URL.
-    Connect(ConnectionId, String),
-    /// Close it; unless at once, its output is written first.
-    Close {
-        /// Which.
-        connection: ConnectionId,
-        /// Whether what is left of the output is dropped.
-        at_once: bool,
-    },
-    /// A peer is there, in both directions.
-    Up {
-        /// Who.
-        peer: MemberId,
-        /// The highest entry that this member ever acknowledged to it.
-        acknowledged: Position,
-    },
-    /// It is gone.
-    Down(MemberId),
-    /// It says this.
-    Message(MemberId, Message),
-    /// A member of this cluster says that this member was removed.
-    Removed,
-    /// A line for the log.
-    Log(Level, String),
-}
 
 /// All connections between this member and the others.
 #[derive(Debug)]
@@ -94,49 +64,6 @@ struct Peer {
     acknowledged: Position,
     seen: Option<Incarnation>,
     up: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Outgoing {
-    state: State,
-    /// Attempts since the last success; also chooses the URL.
-    failures: u32,
-    refusal: Option<Refusal>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Waiting(Instant),
-    Opening(ConnectionId, Instant),
-    Greeting(ConnectionId, Instant),
-    Open(ConnectionId),
-}
-
-#[derive(Debug)]
-struct Connection {
-    role: Role,
-    input: BytesMut,
-    output: BytesMut,
-    /// When something came in last.
-    heard: Instant,
-    /// When something was queued last.
-    spoke: Instant,
-    /// When output was taken last, or began to wait.
-    taken: Instant,
-    /// Outgoing, and welcome: pings keep it alive.
-    open: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    /// Accepted; the magic and the version come next.
-    Stranger,
-    /// Accepted; the hello comes next.
-    Caller,
-    Incoming(MemberId, Lane),
-    Outgoing(MemberId, Lane),
-    /// Refused or broken; it closes.
-    Ending,
 }
 
 impl Links {
@@ -575,63 +502,6 @@ impl Links {
 
 /// Tells the highest entry that a peer ever acknowledged to this member.
 pub type Marks<'a> = &'a dyn Fn(MemberId) -> Position;
-
-impl Outgoing {
-    fn connection(&self) -> Option<ConnectionId> {
-        match self.state {
-            State::Waiting(_) => None,
-            State::Opening(connection, _)
-            | State::Greeting(connection, _)
-            | State::Open(connection) => Some(connection),
-        }
-    }
-
-    /// Waits twice as long as the last time, up to a bound, and up to a half more by chance.
-    fn fail(&mut self, now: Instant, thousandths: u64) {
-        let doubled = RETRY_MIN * 2_u32.saturating_pow(self.failures.min(10));
-        let pause = doubled.min(RETRY_MAX);
-        let jitter = pause * u32::try_from(thousandths).unwrap_or(0) / 2_000;
-        self.failures = self.failures.saturating_add(1);
-        self.state = State::Waiting(now + pause + jitter);
-    }
-}
-
-enum Due {
-    Ping,
-    GiveUp(&'static str),
-}
-
-impl Connection {
-    fn new(role: Role, now: Instant) -> Self {
-        let (input, output) = (BytesMut::new(), BytesMut::new());
-        Self { role, input, output, heard: now, spoke: now, taken: now, open: false }
-    }
-
-    /// Only a listener expects to hear, and only who has something to say can stall.
-    fn due(&self, now: Instant) -> Option<Due> {
-        if !self.output.is_empty() && self.taken + SILENCE_MAX <= now {
-            return Some(Due::GiveUp("nothing was taken"));
-        }
-        match self.role {
-            Role::Outgoing(..) => (self.open && self.output.is_empty())
-                .then_some(Due::Ping)
-                .filter(|_| self.spoke + PING_INTERVAL <= now),
-            _ => (self.heard + SILENCE_MAX <= now).then_some(Due::GiveUp("nothing was heard")),
-        }
-    }
-
-    /// When [`Self::due`] may have something next.
-    fn deadline(&self) -> Option<Instant> {
-        let stall = (!self.output.is_empty()).then(|| self.taken + SILENCE_MAX);
-        let other = match self.role {
-            Role::Outgoing(..) => {
-                (self.open && self.output.is_empty()).then(|| self.spoke + PING_INTERVAL)
-            }
-            _ => Some(self.heard + SILENCE_MAX),
-        };
-        stall.into_iter().chain(other).min()
-    }
-}
 
 #[cfg(test)]
 mod tests;
