@@ -129,6 +129,22 @@ fn answers(state: &mut State) -> Vec<super::super::Outcome> {
     answers
 }
 
+/// The layout is a promise to every checkpoint that was ever written: another one needs another
+/// version in the header.
+#[test]
+fn the_bytes_of_version_1_stay() {
+    let mut state = State::new(10);
+    apply(&mut state, Body::V3(v3::Write::Put(put(b'k', b'v'))));
+    let interval = v3::Interval::From(Bytes::from_static(&[0]));
+    let delete = v3::DeleteRange { interval, previous: false };
+    apply(&mut state, Body::V3(v3::Write::DeleteRange(delete)));
+    apply(&mut state, Body::ClusterVersion("3.5.0".into()));
+    let file = write(&mut state, &mut core::iter::empty());
+    let hex: alloc::string::String = file.iter().map(|byte| format!("{byte:02x}")).collect();
+    let golden = ["GOLDEN"];
+    assert_eq!(hex, golden.concat());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 

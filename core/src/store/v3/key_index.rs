@@ -360,7 +360,7 @@ mod tests {
             asked in prop::collection::vec((any_key(), any_key()), 1..6),
         ) {
             let mut model: BTreeMap<Bytes, i64> = BTreeMap::new();
-            keys.into_iter().zip(2..).for_each(|(key, main)| drop(model.insert(key, main)));
+            model.extend(keys.into_iter().zip(2..));
             let mut index = KeyIndex::default();
             let mut order: Vec<(&Bytes, &i64)> = model.iter().collect();
             if !ascending {
