@@ -8,7 +8,7 @@ use quorra_core::disk::Ticket;
 use quorra_core::identity::MemberId;
 use quorra_core::raft::{
     Configuration, Entry, EntryKind, HardState, Index, LogBatch, Message, Options, Output,
-    Position, Raft, Restored, SnapshotChunk, SnapshotId,
+    Position, Raft, ReadContext, Restored, SnapshotChunk, SnapshotId,
 };
 use quorra_core::random::Random;
 use quorra_core::time::{Duration, Instant};
@@ -213,6 +213,9 @@ impl Cluster {
             self.wire.push((member, to, message));
         }
         for read in out.reads {
+            if let Some(index) = read.index {
+                self.witness.judge_read(member, read.context, index);
+            }
             let index = read.index.map_or_else(|| "fails".to_string(), |i| format!("at {i}"));
             self.trace.push(format!("{member} read {} {index}", read.context.0));
         }
@@ -227,6 +230,12 @@ impl Cluster {
             let snapshot = describe::position(snapshot.position());
             self.trace.push(format!("{member} hears from {from}: {snapshot} {received:?}"));
         }
+    }
+
+    /// A client of this member asks for a linearizable read.
+    pub(crate) fn read(&mut self, member: MemberId, context: ReadContext) {
+        self.witness.asked(member, context);
+        self.give(member, |raft, _, _| raft.read_index(context));
     }
 
     /// Delivers what lies on the wire now, as far as it fits the filter.

@@ -78,7 +78,7 @@ fn read(cluster: &mut Cluster, member: MemberId) {
     let node = cluster.nodes.get_mut(&member).expect("it was picked");
     node.context += 1;
     let context = ReadContext(node.context);
-    cluster.give(member, |raft, _, _| raft.read_index(context));
+    cluster.read(member, context);
 }
 
 /// One member leaves or returns; members 1 and 2 stay voters.

@@ -264,7 +264,7 @@ fn input(cluster: &mut Cluster, arguments: &Arguments<'_>) {
         }
         "read" => {
             let context = ReadContext(word(2).parse().expect("a context is a number"));
-            cluster.give(member, |raft, _, _| raft.read_index(context));
+            cluster.read(member, context);
         }
         "transfer" => {
             let target = word(2).parse().ok().map(MemberId);

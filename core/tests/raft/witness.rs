@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use quorra_core::identity::MemberId;
-use quorra_core::raft::{EntryKind, Index, Message, Position, Raft, RoleName, Term};
+use quorra_core::raft::{EntryKind, Index, Message, Position, Raft, ReadContext, RoleName, Term};
 
 use crate::cluster::Disk;
 
@@ -17,6 +17,7 @@ pub(crate) struct Witness {
     entries: BTreeMap<(Index, Term), (u32, Option<Term>)>,
     seen: BTreeMap<MemberId, (Term, Index)>,
     votes: BTreeMap<(MemberId, Term), MemberId>,
+    reads: BTreeMap<(MemberId, ReadContext), Index>,
 }
 
 impl Witness {
@@ -78,6 +79,18 @@ impl Witness {
                 assert_eq!(entry.term, *term, "{member} leads with another entry at {index}");
             }
         }
+    }
+
+    /// A read is asked for: it must see everything that is committed anywhere by now.
+    pub(crate) fn asked(&mut self, member: MemberId, context: ReadContext) {
+        let newest = self.committed.last_key_value().map_or(Index(0), |(index, _)| *index);
+        self.reads.insert((member, context), newest);
+    }
+
+    /// Judges a read that was confirmed.
+    pub(crate) fn judge_read(&self, member: MemberId, context: ReadContext, index: Index) {
+        let newest = self.reads.get(&(member, context)).expect("only what was asked is answered");
+        assert!(index >= *newest, "{member}: a read at {index} misses what is committed");
     }
 
     /// Judges a message against what its sender's disk holds at that moment.
