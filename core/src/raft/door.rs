@@ -77,7 +77,8 @@ pub struct LogBatch {
     pub reset: Option<Position>,
     /// In order; the first may overwrite what was written at its index and behind it before.
     pub entries: Vec<Entry>,
-    /// What is known to be committed: advice for the next start.
+    /// What is known to be committed. A restart that finds the batch must find this with it: the
+    /// rule that nobody campaigns before a committed change is applied rests on it.
     pub commit_index: Index,
 }
 
