@@ -83,7 +83,8 @@ impl Waiter {
 /// How a reactor's run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// By a signal; leadership was handed over as far as that was possible.
+    /// By a signal, with leadership handed over as far as that was possible; or because the
+    /// member was removed.
     Gracefully,
     /// By a second signal.
     Interrupted,
@@ -398,6 +399,11 @@ impl Reactor {
                 Action::Ready => operator::ready(),
                 Action::Log(level, line) => operator::log(level, &line),
                 Action::Stop(StopReason::Asked) => return Ok(Some(Ended::Gracefully)),
+                // Not a failure that a service manager should mend by starting again (etcd).
+                Action::Stop(reason @ StopReason::Removed) => {
+                    log::warn!("{}", operator::reason(reason));
+                    return Ok(Some(Ended::Gracefully));
+                }
                 Action::Stop(reason) => {
                     return Ok(Some(Ended::Failed(operator::reason(reason))));
                 }
