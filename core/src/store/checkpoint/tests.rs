@@ -141,7 +141,14 @@ fn the_bytes_of_version_1_stay() {
     apply(&mut state, Body::ClusterVersion("3.5.0".into()));
     let file = write(&mut state, &mut core::iter::empty());
     let hex: alloc::string::String = file.iter().map(|byte| format!("{byte:02x}")).collect();
-    let golden = ["GOLDEN"];
+    let golden = [
+        "420000002477e3ef0171756f7272610001090000000000000003000000000000000300000000",
+        "000000ffffffffffffffff000000000000000000000105332e352e3000002a36fe9c9717",
+        "370000000406323002020200012e020000000000000002000000000000000100000000000000",
+        "0000000000000000010000006b767676767676767676030000",
+        "1c000000986df50003010100000000000000000000000000000002010000000000000000",
+        "19000000913aab620403000000000000000100000000000000794877964471dafd",
+    ];
     assert_eq!(hex, golden.concat());
 }
 
