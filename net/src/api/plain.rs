@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use quorra_core::raft::RoleName;
 use quorra_core::replica::{Failure, Reply, Request as Question, Status};
+use quorra_core::store::v2::{Statistics, Tally};
 use quorra_core::time::{Duration, Instant};
 
 use super::front::{self, VERSION, method_not_allowed, plain_error, respond};
@@ -186,14 +187,50 @@ fn metrics(view: View<'_>) -> Response {
     text.put("etcd_network_client_grpc_received_bytes_total", "counter", counted.client_received);
     text.put("etcd_network_client_grpc_sent_bytes_total", "counter", counted.client_sent);
     text.put("process_max_fds", "gauge", view.options.file_descriptor_limit);
+    put_store(&mut text, &view.replica.state().v2().statistics());
     Response::new(200, Bytes::from(text.0))
         .with("Content-Type", &b"text/plain; version=0.0.4; charset=utf-8"[..])
+}
+
+/// The v2 store's counters under etcd's names and labels.
+fn put_store(text: &mut Text, store: &Statistics) {
+    let reads = [("get", store.gets)];
+    let writes = [
+        ("set", store.sets),
+        ("create", store.creates),
+        ("update", store.updates),
+        ("delete", store.deletes),
+        ("compareAndSwap", store.compare_and_swaps),
+        ("compareAndDelete", store.compare_and_deletes),
+    ];
+    let families: [(&str, &[(&str, Tally)]); 2] = [("reads", &reads), ("writes", &writes)];
+    for (family, tallies) in families {
+        let total = format!("etcd_debugging_store_{family}_total");
+        let failed = format!("etcd_debugging_store_{family}_failed_total");
+        text.put_family(&total, "action", tallies.iter().map(|(a, tally)| (*a, tally.success)));
+        text.put_family(&failed, "action", tallies.iter().map(|(a, tally)| (*a, tally.fail)));
+    }
+    text.put("etcd_debugging_store_expires_total", "counter", store.expirations);
+    text.put("etcd_debugging_store_watchers", "gauge", store.watchers);
 }
 
 #[derive(Default)]
 struct Text(String);
 
 impl Text {
+    /// A family of counters, one for each value of a label.
+    fn put_family<'a>(
+        &mut self,
+        family: &str,
+        label: &str,
+        values: impl Iterator<Item = (&'a str, u64)>,
+    ) {
+        self.0.push_str(&format!("# TYPE {family} counter\n"));
+        for (name, value) in values {
+            self.0.push_str(&format!("{family}{{{label}=\"{name}\"}} {value}\n"));
+        }
+    }
+
     /// A series of one value, behind the line that tells its family's type.
     fn put(&mut self, series: &str, kind: &str, value: u64) {
         let family = series.split('{').next().unwrap_or(series);

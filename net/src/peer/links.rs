@@ -265,7 +265,11 @@ impl Links {
                 match handshake::take_preface(&mut found.input)? {
                     None => return Ok(()),
                     Some(handshake::VERSION) => found.role = Role::Caller,
-                    Some(_) => self.refuse(now, connection, Refusal::Version(handshake::VERSION)),
+                    Some(theirs) => {
+                        let text = format!("refused a peer that speaks protocol version {theirs}");
+                        self.orders.push_back(Order::Log(Level::Warn, text));
+                        self.refuse(now, connection, Refusal::Version(handshake::VERSION));
+                    }
                 }
                 continue;
             }
