@@ -18,15 +18,17 @@ pub(super) type Settled = (RequestId, Result<Response, Failure>);
 pub(super) struct Machine {
     state: State,
     applied: Position,
-    /// What this member may have shown before its restart ends here.
-    recovered: Index,
+    /// What this member may have shown before its restart is not behind this entry, or it is in
+    /// the log of any leader of a later term.
+    recovered: Position,
     caught_up: bool,
     works: BTreeMap<WorkId, RequestId>,
 }
 
 impl Machine {
-    pub(super) fn new(state: State, applied: Position, recovered: Index) -> Self {
-        let caught_up = applied.index >= recovered;
+    /// `recovered` is the last entry that was found on disk, and the newest term.
+    pub(super) fn new(state: State, applied: Position, recovered: Position) -> Self {
+        let caught_up = applied.index >= recovered.index;
         Self { state, applied, recovered, caught_up, works: BTreeMap::new() }
     }
 
@@ -63,6 +65,9 @@ impl Machine {
         writes: &mut Writes,
         settled: &mut Vec<Settled>,
     ) -> Result<bool, Index> {
+        // What a leader cut off was never committed, so it was never shown.
+        self.recovered.index = self.recovered.index.min(raft.last().index);
+        self.caught_up |= self.applied.index >= self.recovered.index;
         let mut membership_changed = false;
         let mut bytes = 0;
         for _ in 0..limits::APPLY_ENTRIES_PER_TURN {
@@ -77,7 +82,8 @@ impl Machine {
             let applied = self.state.apply(&entry).map_err(|_| next)?;
             bytes += entry.payload.len();
             self.applied = Position { term: entry.term, index: next };
-            self.caught_up |= next >= self.recovered || entry.term == raft.term();
+            let in_later_term = entry.term > self.recovered.term;
+            self.caught_up |= next >= self.recovered.index || in_later_term;
             membership_changed |= applied.configuration.is_some();
             raft.applied(next, applied.configuration);
             let request = applied.identity.and_then(|identity| writes.close(identity)).flatten();
@@ -144,7 +150,7 @@ impl Machine {
         assert!(at.index > self.applied.index, "a snapshot only moves the state forward");
         self.state = state;
         self.applied = at;
-        self.caught_up |= at.index >= self.recovered;
+        self.caught_up |= at.index >= self.recovered.index || at.term > self.recovered.term;
         core::mem::take(&mut self.works).into_values().collect()
     }
 }

@@ -122,7 +122,7 @@ impl Replica {
         let mut random = Random::new(options.seed);
         let mut raft_options = options.raft.clone();
         raft_options.id = identity.member;
-        let recovered = restored.last.index;
+        let recovered = Position { term: restored.hard_state.term, index: restored.last.index };
         let raft = Raft::new(raft_options, restored, now.monotonic, Random::new(random.bits()));
         let mut log = LogLane::new(wal);
         if let Some(batch) = first {
