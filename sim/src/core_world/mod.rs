@@ -537,7 +537,9 @@ impl CoreWorld {
         };
         assert_eq!(asked, seat, "requests are named once in a world");
         let member = self.members[seat].id();
-        self.consensus.tells(member, reply.header.revision, reply.header.v2_index)?;
+        if reply.outcome.is_ok() {
+            self.consensus.tells(member, reply.header.revision, reply.header.v2_index)?;
+        }
         match waiting {
             Waiting::Nemesis => Ok(()),
             Waiting::Client { client, operation } => {
