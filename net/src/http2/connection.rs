@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Buf, Bytes, BytesMut};
-use quorra_core::time::{Duration, Instant, Now};
+use quorra_core::time::{Instant, Now};
 
-use super::PREFACE;
-use super::frame::{self, END_HEADERS, END_STREAM, ErrorCode, Kind, PAYLOAD_BYTES_MAX};
+use super::frame::{self, ErrorCode};
 use super::head::{Head, HeadReader};
-use super::hpack;
 use super::incoming::{Incoming, Told};
 use super::keepalive::{Due, Keepalive};
+use super::reader::{Fault, Frame, Reader};
 use super::sender::{self, Outgoing, Progress, Sender};
 use crate::grpc::{Code, Status};
 use crate::http::{Body, Event, Limits, Method, Protocol, Response, StreamId};
@@ -23,22 +22,8 @@ const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 64 << 20;
 /// Bytes of all bodies that are not complete; calls are refused beyond.
 const BODIES_BYTES_MAX: usize = 64 << 20;
-/// Frames that carry nothing (RFC 9113, 10.5) in one second, before the peer is told to be calm.
-const EMPTY_FRAMES_MAX: u32 = 20_000;
 /// Answers' bytes that wait for the peer's windows before no further request is begun.
 const WAITING_BYTES_MAX: usize = 16 << 20;
-
-/// What ends a connection.
-#[derive(Debug)]
-struct Fault(ErrorCode, &'static str);
-
-/// A header block that is not complete (RFC 9113, 4.3).
-#[derive(Debug)]
-struct Block {
-    stream: u32,
-    end_stream: bool,
-    bytes: Vec<u8>,
-}
 
 /// One request and its answer.
 #[derive(Debug)]
@@ -71,9 +56,7 @@ pub struct Connection {
     secure: bool,
     /// Bytes of an incomplete frame (or of the preface).
     pending: BytesMut,
-    greeted: bool,
-    decoder: hpack::Decoder,
-    block: Option<Block>,
+    reader: Reader,
     streams: BTreeMap<u32, Stream>,
     last_stream: u32,
     events: VecDeque<Event>,
@@ -83,8 +66,6 @@ pub struct Connection {
     bodies_bytes: usize,
     received: u32,
     keepalive: Keepalive,
-    /// Frames that carried nothing, since when.
-    empty_frames: (Instant, u32),
     going: bool,
     done: bool,
 }
@@ -102,9 +83,7 @@ impl Connection {
             limits,
             secure,
             pending: BytesMut::new(),
-            greeted: false,
-            decoder: hpack::Decoder::default(),
-            block: None,
+            reader: Reader::new(limits.head_bytes, now.monotonic),
             streams: BTreeMap::new(),
             last_stream: 0,
             events: VecDeque::new(),
@@ -114,7 +93,6 @@ impl Connection {
             bodies_bytes: 0,
             received: 0,
             keepalive: Keepalive::new(now.monotonic),
-            empty_frames: (now.monotonic, 0),
             going: false,
             done: false,
         }
@@ -123,122 +101,31 @@ impl Connection {
     /// Reads as many frames as there are; says how many bytes they were.
     fn read(&mut self, now: Instant, input: &[u8]) -> Result<usize, Fault> {
         let mut rest = input;
-        if !self.greeted {
-            let seen = rest.len().min(PREFACE.len());
-            if rest[..seen] != PREFACE[..seen] {
-                return Err(Fault(ErrorCode::Protocol, "no HTTP/2 preface"));
+        while let Some(frame) = self.reader.next(now, &mut rest)? {
+            match frame {
+                Frame::Headers { stream, fields, end } => self.on_headers(stream, fields, end)?,
+                Frame::Data { stream, bytes, frame_bytes, end } => {
+                    self.on_data(stream, bytes, frame_bytes, end)?;
+                }
+                Frame::Reset { stream } => self.on_reset(stream)?,
+                Frame::Settings(settings) => self.on_settings(settings)?,
+                Frame::Ping(payload) => self.on_ping(now, payload)?,
+                Frame::WindowUpdate { stream: 0, bytes } => self.on_window_update(bytes)?,
+                Frame::WindowUpdate { stream, bytes } => self.on_stream_window(stream, bytes)?,
+                Frame::Other => {}
             }
-            if seen < PREFACE.len() {
-                return Ok(0);
-            }
-            self.greeted = true;
-            rest = &rest[seen..];
-        }
-        while let Some(head) = frame::Head::parse(rest) {
-            if head.bytes > PAYLOAD_BYTES_MAX {
-                return Err(Fault(ErrorCode::FrameSize, "frame is too large"));
-            }
-            let Some(payload) = rest.get(frame::HEAD_BYTES..frame::HEAD_BYTES + head.bytes) else {
-                break;
-            };
-            self.on_frame(now, head, payload)?;
-            rest = &rest[frame::HEAD_BYTES + head.bytes..];
         }
         Ok(input.len() - rest.len())
     }
 
-    fn on_frame(&mut self, now: Instant, head: frame::Head, payload: &[u8]) -> Result<(), Fault> {
-        // Nothing may stand between the frames of a header block (RFC 9113, 4.3).
-        if self.block.is_some() != (head.kind == Kind::Continuation) {
-            return Err(Fault(ErrorCode::Protocol, "header block is interrupted"));
-        }
-        let on_stream = matches!(
-            head.kind,
-            Kind::Data | Kind::Headers | Kind::Priority | Kind::Reset | Kind::Continuation
-        );
-        let on_connection = matches!(head.kind, Kind::Settings | Kind::Ping | Kind::GoAway);
-        if (on_stream && head.stream == 0) || (on_connection && head.stream != 0) {
-            return Err(Fault(ErrorCode::Protocol, "frame on the wrong stream"));
-        }
-        match head.kind {
-            Kind::Data => self.on_data(now, head, payload),
-            Kind::Headers => self.on_headers(now, head, payload),
-            Kind::Continuation => self.on_continuation(now, head, payload),
-            Kind::Reset => self.on_reset(now, head, payload),
-            Kind::Settings => self.on_settings(now, head, payload),
-            Kind::Ping => self.on_ping(now, head, payload),
-            Kind::WindowUpdate => self.on_window_update(now, head, payload),
-            Kind::PushPromise => Err(Fault(ErrorCode::Protocol, "clients push nothing")),
-            Kind::GoAway => Ok(()),
-            Kind::Priority | Kind::Unknown => self.count_empty(now),
-        }
-    }
-
-    /// Counts a frame that makes work and carries nothing.
-    fn count_empty(&mut self, now: Instant) -> Result<(), Fault> {
-        let (since, count) = &mut self.empty_frames;
-        if now.since(*since) >= Duration::from_secs(1) {
-            (*since, *count) = (now, 0);
-        }
-        *count += 1;
-        if *count > EMPTY_FRAMES_MAX {
-            return Err(Fault(ErrorCode::EnhanceYourCalm, "too many empty frames"));
-        }
-        Ok(())
-    }
-
-    fn on_headers(&mut self, now: Instant, head: frame::Head, payload: &[u8]) -> Result<(), Fault> {
-        const PRIORITY_BYTES: usize = 5;
-        let padding = Fault(ErrorCode::Protocol, "padding is longer than its frame");
-        let mut block = frame::without_padding(&head, payload).ok_or(padding)?;
-        if head.has(frame::PRIORITY) {
-            let short = Fault(ErrorCode::FrameSize, "priority is cut off");
-            block = block.get(PRIORITY_BYTES..).ok_or(short)?;
-        }
-        let end_stream = head.has(END_STREAM);
-        if head.has(END_HEADERS) {
-            return self.on_block(now, head.stream, end_stream, block);
-        }
-        self.block = Some(Block { stream: head.stream, end_stream, bytes: block.to_vec() });
-        Ok(())
-    }
-
-    fn on_continuation(
-        &mut self,
-        now: Instant,
-        head: frame::Head,
-        payload: &[u8],
-    ) -> Result<(), Fault> {
-        let mut block = self.block.take().expect("checked before dispatch");
-        if block.stream != head.stream {
-            return Err(Fault(ErrorCode::Protocol, "header block is interrupted"));
-        }
-        block.bytes.extend_from_slice(payload);
-        if block.bytes.len() > self.limits.head_bytes {
-            return Err(Fault(ErrorCode::EnhanceYourCalm, "header block is too large"));
-        }
-        if head.has(END_HEADERS) {
-            return self.on_block(now, block.stream, block.end_stream, &block.bytes);
-        }
-        self.block = Some(block);
-        self.count_empty(now)
-    }
-
-    /// A complete header block: a new request, or a client's trailers.
-    fn on_block(
-        &mut self,
-        now: Instant,
-        id: u32,
-        end_stream: bool,
-        block: &[u8],
-    ) -> Result<(), Fault> {
-        let mut reader = HeadReader::new(self.limits.head_bytes);
-        let decoded = self.decoder.decode(block, |name, value| reader.field(name, value));
-        if decoded.is_err() {
-            return Err(Fault(ErrorCode::Compression, "header block is malformed"));
-        }
+    /// A new request, or a client's trailers.
+    fn on_headers(&mut self, id: u32, fields: HeadReader, end: bool) -> Result<(), Fault> {
         if id <= self.last_stream {
-            return self.on_trailers(now, id, end_stream);
+            if !end && self.streams.contains_key(&id) {
+                return Err(Fault(ErrorCode::Protocol, "trailers do not end their stream"));
+            }
+            self.on_end(id);
+            return Ok(());
         }
         if id.is_multiple_of(2) {
             return Err(Fault(ErrorCode::Protocol, "clients' streams are odd"));
@@ -246,18 +133,10 @@ impl Connection {
         self.last_stream = id;
         if self.going || self.streams.len() >= STREAMS_MAX {
             self.sender.reset(id, ErrorCode::RefusedStream);
-            return self.count_empty(now);
+        } else {
+            self.open(id, fields.finish(self.secure), end);
         }
-        self.open(id, reader.finish(self.secure), end_stream);
         Ok(())
-    }
-
-    fn on_trailers(&mut self, now: Instant, id: u32, end_stream: bool) -> Result<(), Fault> {
-        if !end_stream && self.streams.contains_key(&id) {
-            return Err(Fault(ErrorCode::Protocol, "trailers do not end their stream"));
-        }
-        self.on_end(id);
-        self.count_empty(now)
     }
 
     /// A new stream.
@@ -302,32 +181,23 @@ impl Connection {
         self.answer(id, refusal);
     }
 
-    fn on_data(&mut self, now: Instant, head: frame::Head, payload: &[u8]) -> Result<(), Fault> {
-        if head.stream > self.last_stream {
+    fn on_data(&mut self, id: u32, bytes: &[u8], frame_bytes: u32, end: bool) -> Result<(), Fault> {
+        if id > self.last_stream {
             return Err(Fault(ErrorCode::Protocol, "data on an idle stream"));
         }
-        self.take_window(head.bytes)?;
-        let padding = Fault(ErrorCode::Protocol, "padding is longer than its frame");
-        let bytes = frame::without_padding(&head, payload).ok_or(padding)?;
-        let end = head.has(END_STREAM);
-        let Some(stream) = self.streams.get_mut(&head.stream) else {
-            return self.count_empty(now);
-        };
-        if matches!(stream.incoming, Incoming::Ended) {
-            self.reset(head.stream, ErrorCode::StreamClosed);
-            return Ok(());
+        self.take_window(frame_bytes)?;
+        match self.streams.get(&id).map(|stream| &stream.incoming) {
+            None => {}
+            Some(Incoming::Ended) => self.reset(id, ErrorCode::StreamClosed),
+            Some(_) => self.on_body(id, frame_bytes, bytes, end),
         }
-        if bytes.is_empty() && !end {
-            self.count_empty(now)?;
-        }
-        self.on_body(head.stream, head.bytes as u32, bytes, end);
         Ok(())
     }
 
     /// Counts received data and opens the connection's window again: always, so that bodies
     /// which wait for each other cannot use it up.
-    fn take_window(&mut self, bytes: usize) -> Result<(), Fault> {
-        self.received += bytes as u32;
+    fn take_window(&mut self, bytes: u32) -> Result<(), Fault> {
+        self.received += bytes;
         if self.received > CONNECTION_WINDOW {
             return Err(Fault(ErrorCode::FlowControl, "window is exceeded"));
         }
@@ -392,15 +262,12 @@ impl Connection {
         }
     }
 
-    fn on_reset(&mut self, now: Instant, head: frame::Head, payload: &[u8]) -> Result<(), Fault> {
-        if payload.len() != 4 {
-            return Err(Fault(ErrorCode::FrameSize, "reset has four bytes"));
-        }
-        if head.stream > self.last_stream {
+    fn on_reset(&mut self, id: u32) -> Result<(), Fault> {
+        if id > self.last_stream {
             return Err(Fault(ErrorCode::Protocol, "reset of an idle stream"));
         }
-        self.forget(head.stream);
-        self.count_empty(now)
+        self.forget(id);
+        Ok(())
     }
 
     /// Ends a stream by an error of the peer's.
@@ -419,21 +286,10 @@ impl Connection {
         }
     }
 
-    fn on_settings(
-        &mut self,
-        now: Instant,
-        head: frame::Head,
-        payload: &[u8],
-    ) -> Result<(), Fault> {
+    fn on_settings(&mut self, settings: &[u8]) -> Result<(), Fault> {
         const TABLE_SIZE: u16 = 0x1;
         const WINDOW_INITIAL: u16 = 0x4;
-        if head.has(frame::ACK) {
-            return self.count_empty(now);
-        }
-        if !payload.len().is_multiple_of(6) {
-            return Err(Fault(ErrorCode::FrameSize, "settings have six bytes each"));
-        }
-        for setting in payload.chunks_exact(6) {
+        for setting in settings.chunks_exact(6) {
             let name = u16::from_be_bytes([setting[0], setting[1]]);
             let value = u32::from_be_bytes([setting[2], setting[3], setting[4], setting[5]]);
             match name {
@@ -444,7 +300,7 @@ impl Connection {
             }
         }
         frame::put_settings_ack(&mut self.sender.output);
-        self.count_empty(now)
+        Ok(())
     }
 
     /// Every stream's window moves with the initial one (RFC 9113, 6.9.2).
@@ -468,46 +324,33 @@ impl Connection {
         Ok(())
     }
 
-    fn on_ping(&mut self, now: Instant, head: frame::Head, payload: &[u8]) -> Result<(), Fault> {
-        let payload = <[u8; 8]>::try_from(payload)
-            .map_err(|_| Fault(ErrorCode::FrameSize, "ping has eight bytes"))?;
-        if head.has(frame::ACK) {
-            return self.count_empty(now);
-        }
+    fn on_ping(&mut self, now: Instant, payload: [u8; 8]) -> Result<(), Fault> {
         frame::put_ping(&mut self.sender.output, frame::ACK, payload);
         if self.keepalive.on_ping(now, !self.streams.is_empty()) {
             return Err(Fault(ErrorCode::EnhanceYourCalm, "too_many_pings"));
         }
-        self.count_empty(now)
+        Ok(())
     }
 
-    fn on_window_update(
-        &mut self,
-        now: Instant,
-        head: frame::Head,
-        payload: &[u8],
-    ) -> Result<(), Fault> {
-        let bytes = <[u8; 4]>::try_from(payload)
-            .map_err(|_| Fault(ErrorCode::FrameSize, "window update has four bytes"))?;
-        let more = i64::from(u32::from_be_bytes(bytes) & 0x7fff_ffff);
-        self.count_empty(now)?;
-        if head.stream == 0 {
-            self.sender.window += more;
-            if more == 0 || self.sender.window > frame::WINDOW_MAX {
-                return Err(Fault(ErrorCode::FlowControl, "window update is out of range"));
-            }
-            return Ok(());
+    fn on_window_update(&mut self, more: i64) -> Result<(), Fault> {
+        self.sender.window += more;
+        if more == 0 || self.sender.window > frame::WINDOW_MAX {
+            return Err(Fault(ErrorCode::FlowControl, "window update is out of range"));
         }
-        if head.stream > self.last_stream {
+        Ok(())
+    }
+
+    fn on_stream_window(&mut self, id: u32, more: i64) -> Result<(), Fault> {
+        if id > self.last_stream {
             return Err(Fault(ErrorCode::Protocol, "window update on an idle stream"));
         }
-        let Some(stream) = self.streams.get_mut(&head.stream) else { return Ok(()) };
+        let Some(stream) = self.streams.get_mut(&id) else { return Ok(()) };
         stream.window += more;
         if more == 0 || stream.window > frame::WINDOW_MAX {
-            self.reset(head.stream, ErrorCode::FlowControl);
-            return Ok(());
+            self.reset(id, ErrorCode::FlowControl);
+        } else {
+            self.make_ready(id);
         }
-        self.make_ready(head.stream);
         Ok(())
     }
 

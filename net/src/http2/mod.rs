@@ -17,6 +17,7 @@ mod head;
 mod hpack;
 mod incoming;
 mod keepalive;
+mod reader;
 mod sender;
 #[cfg(test)]
 mod tests;

@@ -6,8 +6,6 @@
 mod huffman;
 mod table;
 
-use std::fmt;
-
 use bytes::{BufMut, BytesMut};
 
 use table::{DynamicTable, STATIC};
@@ -27,15 +25,16 @@ pub(super) enum Malformed {
     TableSize,
 }
 
-impl fmt::Display for Malformed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Malformed {
+    /// For whoever looks into it.
+    pub(super) fn text(self) -> &'static str {
+        match self {
             Self::Truncated => "header block is truncated",
             Self::Integer => "header block has too large an integer",
             Self::Index => "header index is unknown",
             Self::Huffman => "header string is not Huffman code",
             Self::TableSize => "header table is resized wrongly",
-        })
+        }
     }
 }
 
