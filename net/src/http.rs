@@ -181,7 +181,8 @@ pub struct Limits {
     pub head_bytes: usize,
     /// A request's body below `/v2/` (etcd's form limit).
     pub form_bytes: usize,
-    /// Any other body, and any gRPC message: `--max-request-bytes` and etcd's overhead.
+    /// Any gRPC message: `--max-request-bytes` and etcd's overhead. Any other body may have half
+    /// as much again: it is JSON.
     pub message_bytes: usize,
     /// Output that waits before the connection is read no further.
     pub output_bytes: usize,
@@ -202,7 +203,12 @@ impl Limits {
     /// How long the body of a request to this path may be.
     #[must_use]
     pub fn body_bytes(&self, path: &[u8]) -> usize {
-        if path.starts_with(b"/v2/") { self.form_bytes } else { self.message_bytes }
+        if path.starts_with(b"/v2/") {
+            self.form_bytes
+        } else {
+            // Base64 has four bytes for three.
+            self.message_bytes.saturating_mul(3) / 2
+        }
     }
 }
 

@@ -19,8 +19,8 @@ pub fn begin(request: &Request, path: &[u8], view: View<'_>) -> Begun {
         return respond(method_not_allowed("POST"));
     }
     if request.oversized {
-        let status = Status::new(Code::InvalidArgument, "etcdserver: request is too large");
-        return respond(failed(&status));
+        let text = "grpc: received message larger than max";
+        return respond(failed(&Status::new(Code::ResourceExhausted, text)));
     }
     v3::begin_as(Format::Json, method, request, view)
 }

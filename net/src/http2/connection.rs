@@ -7,49 +7,29 @@ use quorra_core::time::{Instant, Now};
 
 use super::frame::{self, ErrorCode};
 use super::head::{Head, HeadReader};
-use super::incoming::{Incoming, Told};
+use super::incoming::{Incoming, event, event_bytes};
 use super::keepalive::{Due, Keepalive};
-use super::reader::{Fault, Frame, Reader};
+use super::reader::{Fault, Frame, Reader, Settings};
 use super::sender::{self, Outgoing, Progress, Sender};
+use super::stream::{Exceeded, ReceiveWindow, Stream};
 use crate::grpc::{Code, Status};
-use crate::http::{Body, Event, Limits, Method, Protocol, Response, StreamId};
+use crate::http::{Body, Event, Limits, Protocol, Response, StreamId};
 
 /// Streams at once; announced, and refused beyond.
 const STREAMS_MAX: usize = 16_384;
-/// The window of each stream: a message of any usual size needs no update.
-const STREAM_WINDOW: u32 = 4 << 20;
 /// How far the connection's window is opened, and kept open.
 const CONNECTION_WINDOW: u32 = 64 << 20;
-/// Bytes of all bodies that are not complete; calls are refused beyond.
+/// Bytes of all bodies that are not complete or not handed out; calls are refused beyond.
 const BODIES_BYTES_MAX: usize = 64 << 20;
 /// Answers' bytes that wait for the peer's windows before no further request is begun.
 const WAITING_BYTES_MAX: usize = 16 << 20;
-
-/// One request and its answer.
-#[derive(Debug)]
-struct Stream {
-    incoming: Incoming,
-    /// Begun to be answered.
-    outgoing: Option<Outgoing>,
-    /// What the peer takes on this stream.
-    window: i64,
-    /// Received, and not given back as window yet.
-    received: u32,
-    /// It stands in the queue of those that can send.
-    ready: bool,
-    /// The request was handed out: what happens to the stream must be told.
-    told: bool,
-    /// Only the head is answered (HEAD).
-    head_only: bool,
-    rpc: bool,
-}
 
 /// The server's side of an HTTP/2 connection.
 ///
 /// # Invariants
 /// - A stream is in the table from its head until both sides have ended it.
 /// - A stream is in `ready` at most once, exactly if its flag says so.
-/// - `bodies_bytes` is the sum of what all streams' incoming sides hold.
+/// - `bodies_bytes` is the sum of what all streams' incoming sides and all events hold.
 #[derive(Debug)]
 pub struct Connection {
     limits: Limits,
@@ -64,7 +44,7 @@ pub struct Connection {
     ready: VecDeque<u32>,
     waiting_bytes: usize,
     bodies_bytes: usize,
-    received: u32,
+    receiving: ReceiveWindow,
     keepalive: Keepalive,
     going: bool,
     done: bool,
@@ -76,7 +56,7 @@ impl Connection {
     pub fn new(limits: Limits, secure: bool, now: Now) -> Self {
         let mut sender = Sender::default();
         let fields_bytes = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);
-        frame::put_settings(&mut sender.output, STREAMS_MAX as u32, STREAM_WINDOW, fields_bytes);
+        frame::put_settings(&mut sender.output, STREAMS_MAX as u32, Stream::WINDOW, fields_bytes);
         let more = CONNECTION_WINDOW - frame::WINDOW_DEFAULT as u32;
         frame::put_window_update(&mut sender.output, 0, more);
         Self {
@@ -91,7 +71,7 @@ impl Connection {
             ready: VecDeque::new(),
             waiting_bytes: 0,
             bodies_bytes: 0,
-            received: 0,
+            receiving: ReceiveWindow::new(CONNECTION_WINDOW),
             keepalive: Keepalive::new(now.monotonic),
             going: false,
             done: false,
@@ -140,45 +120,22 @@ impl Connection {
     }
 
     /// A new stream.
-    fn open(&mut self, id: u32, head: Head, end_stream: bool) {
-        let mut stream = Stream {
-            incoming: if end_stream { Incoming::Ended } else { Incoming::Ignored },
-            outgoing: None,
-            window: self.sender.window_initial,
-            received: 0,
-            ready: false,
-            told: false,
-            head_only: false,
-            rpc: true,
-        };
-        let refusal = match head {
+    fn open(&mut self, id: u32, head: Head, end: bool) {
+        let window = self.sender.window_initial;
+        match head {
             Head::Request(request) => {
                 let bytes_max = self.limits.body_bytes(&request.path);
-                stream.head_only = request.method == Method::Head;
-                stream.rpc = request.rpc;
-                stream.incoming = Incoming::new(request, bytes_max);
-                self.streams.insert(id, stream);
-                if end_stream {
+                self.streams.insert(id, Stream::new(request, bytes_max, window));
+                if end {
                     self.on_end(id);
                 }
-                return;
             }
-            Head::Malformed => {
-                self.sender.reset(id, ErrorCode::Protocol);
-                return;
+            Head::Malformed => self.sender.reset(id, ErrorCode::Protocol),
+            Head::Refused(refusal) => {
+                self.streams.insert(id, Stream::refused(!end, window));
+                self.answer(id, refusal);
             }
-            Head::Compressed(encoding) => Status::new(
-                Code::Unimplemented,
-                format!(
-                    "grpc: Decompressor is not installed for grpc-encoding {:?}",
-                    String::from_utf8_lossy(&encoding)
-                ),
-            )
-            .response(),
-            Head::TooLong => Response::new(431, Bytes::new()),
-        };
-        self.streams.insert(id, stream);
-        self.answer(id, refusal);
+        }
     }
 
     fn on_data(&mut self, id: u32, bytes: &[u8], frame_bytes: u32, end: bool) -> Result<(), Fault> {
@@ -197,13 +154,9 @@ impl Connection {
     /// Counts received data and opens the connection's window again: always, so that bodies
     /// which wait for each other cannot use it up.
     fn take_window(&mut self, bytes: u32) -> Result<(), Fault> {
-        self.received += bytes;
-        if self.received > CONNECTION_WINDOW {
-            return Err(Fault(ErrorCode::FlowControl, "window is exceeded"));
-        }
-        if self.received >= CONNECTION_WINDOW / 2 {
-            frame::put_window_update(&mut self.sender.output, 0, self.received);
-            self.received = 0;
+        let exceeded = |Exceeded| Fault(ErrorCode::FlowControl, "window is exceeded");
+        if let Some(more) = self.receiving.take(bytes).map_err(exceeded)? {
+            frame::put_window_update(&mut self.sender.output, 0, more);
         }
         Ok(())
     }
@@ -211,20 +164,20 @@ impl Connection {
     /// Data for a stream whose client side is open.
     fn on_body(&mut self, id: u32, frame_bytes: u32, bytes: &[u8], end: bool) {
         let stream = self.streams.get_mut(&id).expect("the caller has seen it");
-        stream.received += frame_bytes;
-        if stream.received > STREAM_WINDOW {
-            return self.reset(id, ErrorCode::FlowControl);
-        }
-        if stream.received >= STREAM_WINDOW / 2 && !end {
-            frame::put_window_update(&mut self.sender.output, id, stream.received);
-            stream.received = 0;
+        match stream.receiving.take(frame_bytes) {
+            Err(Exceeded) => return self.reset(id, ErrorCode::FlowControl),
+            Ok(Some(more)) if !end => {
+                frame::put_window_update(&mut self.sender.output, id, more);
+            }
+            Ok(_) => {}
         }
         self.bodies_bytes -= stream.incoming.bytes();
-        let events = &mut self.events;
+        let (before, events) = (self.events.len(), &mut self.events);
         let read = stream.incoming.data(bytes, self.limits.message_bytes, |told| {
             events.push_back(event(id, told));
         });
         self.bodies_bytes += stream.incoming.bytes();
+        self.bodies_bytes += self.events.range(before..).map(event_bytes).sum::<usize>();
         match read {
             Err(refusal) => self.refuse(id, end, &Status::from(refusal)),
             Ok(()) if self.bodies_bytes > BODIES_BYTES_MAX => {
@@ -240,8 +193,9 @@ impl Connection {
     fn on_end(&mut self, id: u32) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         self.bodies_bytes -= stream.incoming.bytes();
-        let events = &mut self.events;
+        let (before, events) = (self.events.len(), &mut self.events);
         let ended = stream.incoming.end(|told| events.push_back(event(id, told)));
+        self.bodies_bytes += self.events.range(before..).map(event_bytes).sum::<usize>();
         if let Err(refusal) = ended {
             self.refuse(id, true, &Status::from(refusal));
         }
@@ -286,18 +240,12 @@ impl Connection {
         }
     }
 
-    fn on_settings(&mut self, settings: &[u8]) -> Result<(), Fault> {
-        const TABLE_SIZE: u16 = 0x1;
-        const WINDOW_INITIAL: u16 = 0x4;
-        for setting in settings.chunks_exact(6) {
-            let name = u16::from_be_bytes([setting[0], setting[1]]);
-            let value = u32::from_be_bytes([setting[2], setting[3], setting[4], setting[5]]);
-            match name {
-                TABLE_SIZE => self.sender.give_up_table(),
-                WINDOW_INITIAL => self.on_window_initial(i64::from(value))?,
-                // Frames are never longer than any peer must accept, and nothing is pushed.
-                _ => {}
-            }
+    fn on_settings(&mut self, settings: Settings) -> Result<(), Fault> {
+        if settings.table_changes {
+            self.sender.give_up_table();
+        }
+        if let Some(window) = settings.window_initial {
+            self.on_window_initial(window)?;
         }
         frame::put_settings_ack(&mut self.sender.output);
         Ok(())
@@ -305,16 +253,12 @@ impl Connection {
 
     /// Every stream's window moves with the initial one (RFC 9113, 6.9.2).
     fn on_window_initial(&mut self, window: i64) -> Result<(), Fault> {
-        let overflow = || Fault(ErrorCode::FlowControl, "window is too large");
-        if window > frame::WINDOW_MAX {
-            return Err(overflow());
-        }
         let change = window - self.sender.window_initial;
         self.sender.window_initial = window;
         for (id, stream) in &mut self.streams {
             stream.window += change;
             if stream.window > frame::WINDOW_MAX {
-                return Err(overflow());
+                return Err(Fault(ErrorCode::FlowControl, "window is too large"));
             }
             if stream.window > 0 && stream.outgoing.is_some() && !stream.ready {
                 stream.ready = true;
@@ -457,15 +401,6 @@ impl Connection {
     }
 }
 
-fn event(id: u32, told: Told) -> Event {
-    let id = StreamId(id);
-    match told {
-        Told::Request(request) => Event::Request(id, request),
-        Told::Message(message) => Event::Message(id, message),
-        Told::End => Event::End(id),
-    }
-}
-
 impl Protocol for Connection {
     fn receive(&mut self, now: Now, bytes: &[u8]) {
         if self.done {
@@ -499,6 +434,7 @@ impl Protocol for Connection {
                 return None;
             }
             let event = self.events.pop_front()?;
+            self.bodies_bytes -= event_bytes(&event);
             if !current {
                 continue;
             }

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::grpc;
-use crate::http::{Headers, Method, Request};
+use crate::grpc::{self, Code, Status};
+use crate::http::{Headers, Method, Request, Response};
 
 /// What one field costs beside its text (RFC 9113, 6.5.2).
 const FIELD_BYTES: usize = 32;
@@ -28,12 +28,10 @@ pub(super) struct HeadReader {
 pub(super) enum Head {
     /// A request; its body is still empty.
     Request(Request),
-    /// A gRPC call whose messages are compressed in a way that is not spoken here.
-    Compressed(Bytes),
+    /// A request that is not looked at, and its answer.
+    Refused(Response),
     /// Not a request (RFC 9113, 8.1.1): a stream error.
     Malformed,
-    /// More text than allowed.
-    TooLong,
 }
 
 impl HeadReader {
@@ -101,7 +99,7 @@ impl HeadReader {
     /// The list is complete.
     pub(super) fn finish(self, secure: bool) -> Head {
         if self.bytes > self.bytes_max {
-            return Head::TooLong;
+            return Head::Refused(Response::new(431, Bytes::new()));
         }
         let (Some(method), Some(path), true, false) =
             (self.method, self.path, self.scheme, self.malformed)
@@ -111,7 +109,7 @@ impl HeadReader {
         if self.rpc
             && let Some(encoding) = self.encoding
         {
-            return Head::Compressed(encoding);
+            return Head::Refused(compressed(&encoding).response());
         }
         let (path, query) = match path.iter().position(|byte| *byte == b'?') {
             Some(mark) => (path.slice(..mark), Some(path.slice(mark + 1..))),
@@ -128,6 +126,13 @@ impl HeadReader {
             rpc: self.rpc,
         })
     }
+}
+
+/// The messages are compressed in a way that is not spoken here; as grpc-go words it.
+fn compressed(encoding: &[u8]) -> Status {
+    let name = String::from_utf8_lossy(encoding);
+    let text = format!("grpc: Decompressor is not installed for grpc-encoding {name:?}");
+    Status::new(Code::Unimplemented, text)
 }
 
 /// Names are tokens in lower case (RFC 9113, 8.2.1).
@@ -187,7 +192,7 @@ mod tests {
         let mut fields = GET.to_vec();
         let long = "x".repeat(1000);
         fields.push(("a", &long));
-        assert!(matches!(head(&fields), Head::TooLong));
+        assert!(matches!(head(&fields), Head::Refused(response) if response.status == 431));
     }
 
     #[test]
@@ -196,6 +201,9 @@ mod tests {
         fields.push(("content-type", "application/grpc+proto"));
         assert!(matches!(head(&fields), Head::Request(request) if request.rpc));
         fields.push(("grpc-encoding", "gzip"));
-        assert!(matches!(head(&fields), Head::Compressed(name) if name == "gzip"));
+        let Head::Refused(refusal) = head(&fields) else { panic!("a refusal") };
+        let message = refusal.headers.iter().find(|(name, _)| *name == "grpc-message");
+        let text = "grpc: Decompressor is not installed for grpc-encoding \"gzip\"";
+        assert_eq!(message.map(|(_, text)| &text[..]), Some(text.as_bytes()));
     }
 }

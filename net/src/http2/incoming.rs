@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::grpc::{MessageReader, Refusal};
-use crate::http::Request;
+use crate::http::{Event, Request, StreamId};
 
 /// What a stream has received, and what may still come.
 #[derive(Debug)]
@@ -105,5 +105,24 @@ impl Incoming {
             Self::Ignored | Self::Ended => {}
         }
         Ok(())
+    }
+}
+
+/// The event that tells it.
+pub(super) fn event(id: u32, told: Told) -> Event {
+    let id = StreamId(id);
+    match told {
+        Told::Request(request) => Event::Request(id, request),
+        Told::Message(message) => Event::Message(id, message),
+        Told::End => Event::End(id),
+    }
+}
+
+/// The bytes of a body that waits to be handed out.
+pub(super) fn event_bytes(event: &Event) -> usize {
+    match event {
+        Event::Request(_, request) => request.body.len(),
+        Event::Message(_, message) => message.len(),
+        Event::End(_) | Event::Cancelled(_) => 0,
     }
 }

@@ -19,6 +19,7 @@ mod incoming;
 mod keepalive;
 mod reader;
 mod sender;
+mod stream;
 #[cfg(test)]
 mod tests;
 

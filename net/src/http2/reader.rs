@@ -23,14 +23,24 @@ pub(super) enum Frame<'a> {
     Data { stream: u32, bytes: &'a [u8], frame_bytes: u32, end: bool },
     /// The peer is no longer interested.
     Reset { stream: u32 },
-    /// Names and values, six bytes each.
-    Settings(&'a [u8]),
+    /// To be acknowledged.
+    Settings(Settings),
     /// To be answered.
     Ping([u8; 8]),
     /// More room on a stream, or on the connection (stream 0).
     WindowUpdate { stream: u32, bytes: i64 },
     /// Nothing that matters here, or not all of it yet.
     Other,
+}
+
+/// Those of the peer's settings that matter here. Frames are never longer than any peer must
+/// accept, and nothing is pushed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Settings {
+    /// How large a table of fields the peer keeps is another size now.
+    pub(super) table_changes: bool,
+    /// The window with which streams begin.
+    pub(super) window_initial: Option<i64>,
 }
 
 /// A header block that is not complete (RFC 9113, 4.3).
@@ -203,14 +213,29 @@ fn data<'a>(head: &frame::Head, payload: &'a [u8]) -> Result<Frame<'a>, Fault> {
     })
 }
 
-fn settings<'a>(head: &frame::Head, payload: &'a [u8]) -> Result<Frame<'a>, Fault> {
+fn settings<'a>(head: &frame::Head, payload: &[u8]) -> Result<Frame<'a>, Fault> {
+    const TABLE_SIZE: u16 = 0x1;
+    const WINDOW_INITIAL: u16 = 0x4;
     if head.has(frame::ACK) {
         return Ok(Frame::Other);
     }
     if !payload.len().is_multiple_of(6) {
         return Err(Fault(ErrorCode::FrameSize, "settings have six bytes each"));
     }
-    Ok(Frame::Settings(payload))
+    let mut settings = Settings::default();
+    for setting in payload.chunks_exact(6) {
+        let name = u16::from_be_bytes([setting[0], setting[1]]);
+        let value = u32::from_be_bytes([setting[2], setting[3], setting[4], setting[5]]);
+        match name {
+            TABLE_SIZE => settings.table_changes = true,
+            WINDOW_INITIAL => settings.window_initial = Some(i64::from(value)),
+            _ => {}
+        }
+    }
+    if settings.window_initial.is_some_and(|window| window > frame::WINDOW_MAX) {
+        return Err(Fault(ErrorCode::FlowControl, "window is too large"));
+    }
+    Ok(Frame::Settings(settings))
 }
 
 fn ping<'a>(head: &frame::Head, payload: &[u8]) -> Result<Frame<'a>, Fault> {

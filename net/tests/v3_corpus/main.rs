@@ -79,7 +79,7 @@ fn conformance(name: &str) -> PathBuf {
 fn is_answered(name: &str) -> bool {
     let name = name.strip_prefix("json-").unwrap_or(name);
     let begins = |listed: &&str| name.starts_with(*listed);
-    ANSWERED.iter().any(|listed| begins(listed)) && !LATER.iter().any(|listed| begins(listed))
+    ANSWERED.iter().any(begins) && !LATER.iter().any(begins)
 }
 
 /// Runs one scenario on a fresh member; tells what is wrong.
