@@ -180,7 +180,7 @@ fn draw_knobs(chance: &mut Chance) -> Knobs {
         heartbeat_interval: election_timeout / beats,
         pre_vote: chance.per_mille(800),
         segment_bytes: chance.pick(&[64 << 10, 64 << 10, 256 << 10]),
-        checkpoint_log_bytes: chance.pick(&[1 << 30, 1 << 30, 1 << 30, 1 << 30]),
+        checkpoint_log_bytes: chance.pick(&[4 << 10, 32 << 10, 256 << 10, 1 << 30]),
         entries_kept: chance.pick(&[0, 1, 10, 1_000]),
         slice_keys: chance.pick(&[1, 2, 7, 1_000]),
         inflight_messages_max: chance.pick(&[1, 2, 16, 256]),

@@ -22,6 +22,8 @@ pub struct View {
     pub commit_index: Index,
     /// What it has applied.
     pub applied_index: Index,
+    /// Its last entry.
+    pub last_index: Index,
     /// The hash of its state, and the index that the hash belongs to; none while an entry is
     /// half applied.
     pub state_hash: Option<(Index, u64)>,
@@ -34,6 +36,8 @@ struct Seen {
     shown_revision: i64,
     shown_v2_index: u64,
     running: Option<View>,
+    /// Its log behind what it has applied.
+    unapplied: BTreeMap<Index, Entry>,
 }
 
 /// The ghost state of a cluster.
@@ -152,11 +156,18 @@ impl Consensus {
                 self.is_complete(member, &entry)?;
             }
         }
+        let remembered = &mut self.members.entry(member).or_default().unapplied;
+        let mut unapplied = std::mem::take(remembered);
         for index in (first.0..=view.applied_index.0).map(Index) {
-            if let Some(entry) = entry(index) {
+            if let Some(entry) = entry(index).or(unapplied.get(&index)) {
                 self.applies(member, entry)?;
             }
         }
+        unapplied.clear();
+        for index in (view.applied_index.next().0..=view.last_index.0).map(Index) {
+            unapplied.extend(entry(index).map(|entry| (index, entry.clone())));
+        }
+        self.members.entry(member).or_default().unapplied = unapplied;
         view.state_hash.map_or(Ok(()), |state_hash| self.agrees(member, state_hash))
     }
 
@@ -209,7 +220,9 @@ impl Consensus {
 
     /// A member ended: what it only had in memory may come back older.
     pub fn ended(&mut self, member: MemberId) {
-        self.members.entry(member).or_default().running = None;
+        let seen = self.members.entry(member).or_default();
+        seen.running = None;
+        seen.unapplied.clear();
     }
 
     /// The highest term that anyone was in.
@@ -265,6 +278,7 @@ mod tests {
             leads: false,
             commit_index: Index(commit),
             applied_index: Index(applied),
+            last_index: Index(commit),
             state_hash: Some((Index(applied), hash)),
         }
     }

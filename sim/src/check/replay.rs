@@ -56,10 +56,7 @@ impl State {
                 let event = self.v2.apply(write, self.clock).ok()?;
                 Some(Made::V2(write.clone(), Box::new(event)))
             }
-            Body::V2Sync => {
-                self.v2.expire(self.clock);
-                None
-            }
+            Body::V2Sync => None,
             Body::Publish { member, .. } => {
                 if self.members.contains(*member) {
                     self.v2.touch();
@@ -153,6 +150,14 @@ impl<'a> Claims<'a> {
         Ok(())
     }
 
+    /// Each node that expires is a change of its own, which readers may see one by one.
+    fn judge_expiry(&mut self, state: &mut State) -> Verdict {
+        while state.v2.expire(state.clock) {
+            self.judge_v2(state, None)?;
+        }
+        Ok(())
+    }
+
     /// The same for the v2 store.
     fn judge_v2(&mut self, state: &mut State, made: Option<&Made>) -> Verdict {
         let index = state.v2.index();
@@ -232,6 +237,9 @@ pub fn check(ledger: &[&Entry], bootstrap: &[Member], history: &History) -> Verd
         }
         if state.v2.index() > index {
             claims.judge_v2(&mut state, made.as_ref())?;
+        }
+        if command.body == Body::V2Sync {
+            claims.judge_expiry(&mut state)?;
         }
     }
     let at = (state.v3.revision(), state.v2.index());

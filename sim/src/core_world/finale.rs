@@ -87,33 +87,39 @@ impl CoreWorld {
     /// Everyone who may runs, agrees on a leader, has what was committed, and takes a write.
     fn settle(&mut self, phase: &'static str) -> Verdict {
         self.trace.record(self.now, &Step::Phase(phase));
-        let deadline = self.now + nanos(PATIENCE + self.swarm.knobs.election_timeout * 40);
+        let patience = PATIENCE * 2 + self.swarm.knobs.election_timeout * 40;
+        let deadline = self.now + nanos(patience);
         for seat in 0..self.members.len() {
             self.start(seat)?;
             self.wake(seat, self.now);
         }
         self.run_until(|world| world.now >= deadline || world.is_settled())?;
         require(self.is_settled(), || format!("{phase}, and still: {}", self.unsettled()))?;
-        let mut probes = Vec::new();
-        for seat in self.settled_seats() {
-            let request = self.workload.probe();
-            probes.push(self.operate(seat, request, |operation| Waiting::Probe { operation }));
-        }
-        let deadline = self.now + nanos(PATIENCE);
-        let open = |world: &Self, probe: &usize| {
-            matches!(world.history.operations()[*probe].outcome, Outcome::Open)
-        };
+        let seats = self.settled_seats();
+        let before = self.history.operations().len();
+        seats.iter().for_each(|seat| self.probe(*seat));
         self.run_until(|world| {
-            world.now >= deadline || !probes.iter().any(|probe| open(world, probe))
+            world.now >= deadline || world.written(before) == seats.len() && world.is_settled()
         })?;
-        for probe in probes {
-            let operation = &self.history.operations()[probe];
-            require(matches!(operation.outcome, Outcome::Answered(..)), || {
-                format!("{phase}, and a write at m{} ends {:?}", operation.seat, operation.outcome)
-            })?;
-        }
-        self.run_until(|world| world.now >= deadline || world.is_settled())?;
+        let written = self.written(before);
+        require(written == seats.len(), || {
+            let operations = &self.history.operations()[before..];
+            let ends: Vec<&Outcome> = operations.iter().map(|o| &o.outcome).collect();
+            format!("{phase}, and {written} of {} writes are done: {ends:?}", seats.len())
+        })?;
         require(self.is_settled(), || format!("{phase}, and later: {}", self.unsettled()))
+    }
+
+    /// Asks a member to take a write.
+    pub(super) fn probe(&mut self, seat: usize) {
+        let request = self.workload.probe();
+        self.operate(seat, request, |operation| Waiting::Probe { operation });
+    }
+
+    /// How many operations were answered since then.
+    fn written(&self, before: usize) -> usize {
+        let operations = self.history.operations()[before..].iter();
+        operations.filter(|o| matches!(o.outcome, Outcome::Answered(..))).count()
     }
 
     /// The seats of running members that belong to the cluster and vote.

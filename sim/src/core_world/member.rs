@@ -132,6 +132,7 @@ pub(super) fn view(replica: &Replica) -> View {
         leads: status.role == raft::RoleName::Leader,
         commit_index: status.commit_index,
         applied_index: status.applied_index,
+        last_index: replica.raft().last().index,
         state_hash: replica.state_hash(),
     }
 }

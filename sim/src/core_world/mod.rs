@@ -39,7 +39,7 @@ use crate::check::consensus::Consensus;
 use crate::check::{Verdict, Violation, require};
 use crate::disk::{Condition, Crash, Disk};
 use crate::faults::Swarm;
-use crate::history::History;
+use crate::history::{History, is_definite};
 use crate::network::Network;
 use crate::options::Plant;
 use crate::trace::Trace;
@@ -54,6 +54,8 @@ use step::{Step, Summary};
 const DIAL_INTERVAL: u64 = 20_000_000;
 /// What a driver's turn takes.
 const TURN: u64 = 50_000;
+/// How soon a write is tried again that a member had no room for.
+const PROBE_INTERVAL: u64 = 100_000_000;
 /// More effects than this from one turn are work without bound.
 const EFFECTS_MAX: usize = 20_000;
 
@@ -190,6 +192,10 @@ impl CoreWorld {
                 Ok(())
             }
             Event::Start(seat) => self.start(seat),
+            Event::Probe(seat) => {
+                self.probe(seat);
+                Ok(())
+            }
             Event::Dial => self.on_dial(),
         }
     }
@@ -548,7 +554,11 @@ impl CoreWorld {
                 Ok(())
             }
             Waiting::Probe { operation } => {
+                let refused = reply.outcome.as_ref().is_err_and(|failure| is_definite(*failure));
                 self.end_operation(seat, operation, reply);
+                if refused {
+                    self.queue.push(self.now + PROBE_INTERVAL, Event::Probe(seat));
+                }
                 Ok(())
             }
         }

@@ -28,6 +28,8 @@ pub(super) enum Event {
     DiskWell(usize),
     /// A member starts, unless it runs.
     Start(usize),
+    /// A member is asked again to take a write.
+    Probe(usize),
     /// Connections come up and go down.
     Dial,
 }

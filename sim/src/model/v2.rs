@@ -309,19 +309,18 @@ impl Model {
         self.event(action, view, Some(self.view(path, old)))
     }
 
-    /// Removes what is overdue, earliest first.
-    pub fn expire(&mut self, now: WallTime) {
-        loop {
-            let overdue = self.nodes.iter().filter_map(|(key, node)| {
-                let until = node.expiration.filter(|until| *until <= now)?;
-                Some((until, key.clone(), node.clone()))
-            });
-            let Some((_, key, node)) = overdue.min_by_key(|(until, key, _)| (*until, key.clone()))
-            else {
-                return;
-            };
+    /// Removes the node that is overdue for the longest time. False if none is.
+    pub fn expire(&mut self, now: WallTime) -> bool {
+        self.clock = now;
+        let overdue = self.nodes.iter().filter_map(|(key, node)| {
+            let until = node.expiration.filter(|until| *until <= now)?;
+            Some((until, key.clone(), node.clone()))
+        });
+        let first = overdue.min_by_key(|(until, key, _)| (*until, key.clone()));
+        first.is_some_and(|(_, key, node)| {
             self.remove(&key, &node, Action::Expire);
-        }
+            true
+        })
     }
 }
 
@@ -382,7 +381,9 @@ mod tests {
         for (path, ttl) in [("/late", 9), ("/early", 3), ("/never", 60)] {
             model.apply(&set(path, "", Some(ttl)), NOW).expect("it is new");
         }
-        model.expire(WallTime(NOW.0 + 10_000_000_000));
+        let later = WallTime(NOW.0 + 10_000_000_000);
+        assert!(model.expire(later) && get(&model, "/early").is_err());
+        assert!(model.expire(later) && !model.expire(later));
         assert_eq!(model.index(), 5);
         let left = get(&model, "/").expect("the root exists").node.nodes;
         assert_eq!(left.len(), 1);
