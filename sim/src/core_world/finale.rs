@@ -75,9 +75,12 @@ impl CoreWorld {
             .filter(|(_, learner)| !learner)
             .filter_map(|(id, _)| self.seats.get(id).copied())
             .collect();
+        let may_miss = voters.len().saturating_sub(1) / 2;
+        voters.retain(|seat| self.members[*seat].standing == Standing::Member);
+        let gone = self.members.iter().filter(|m| m.standing == Standing::Removed).count();
         self.chance.shuffle(&mut voters);
         if self.chance.per_mille(500) {
-            for seat in voters.iter().take(voters.len().saturating_sub(1) / 2) {
+            for seat in voters.iter().take(may_miss.saturating_sub(gone)) {
                 self.crash(*seat, Crash::Process);
                 self.members[*seat].held_down = true;
             }
