@@ -98,7 +98,8 @@ pub struct DiskRead {
 /// Why an operation failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskFailure {
-    /// No space is left, and nothing that was promised is lost.
+    /// No space is left, and nothing that was promised is lost. Also the answer to operations
+    /// that were queued behind the creation of their file, when that failed so.
     Full,
     /// Anything else. What reached the disk is unknown: the member must stop.
     Io,

@@ -152,7 +152,7 @@ impl Disk {
         let mut touched = Vec::new();
         for (ticket, ops) in batches {
             for op in ops {
-                if self.condition.full && self.grows(&op) {
+                if self.condition.full && self.grows(&op) || !self.is_possible(&op) {
                     return Answer { ticket: ticket.0, failure: Some(Failure::Full) };
                 }
                 touched.extend(self.perform(op));
@@ -173,6 +173,18 @@ impl Disk {
         slot.current().is_none_or(|image| image.length() < end.1)
     }
 
+    /// Whether the operation's file exists; it does not if there was no space to create it.
+    fn is_possible(&self, op: &DiskOp) -> bool {
+        let slot = |file: &File| self.files.get(file);
+        match op {
+            DiskOp::Create(_) | DiskOp::Remove(_) => true,
+            DiskOp::Write { file, .. } | DiskOp::Zero { file, .. } => {
+                slot(file).is_some_and(|slot| slot.published.is_some() || slot.temporary.is_some())
+            }
+            DiskOp::Publish(file) => slot(file).is_some_and(|slot| slot.temporary.is_some()),
+        }
+    }
+
     /// Carries out one operation, up to a sync of what it wrote: that file is returned.
     fn perform(&mut self, op: DiskOp) -> Option<File> {
         match op {
@@ -184,7 +196,7 @@ impl Disk {
             DiskOp::Zero { file, offset, length } => self.patch(file, offset, Data::Zeros(length)),
             DiskOp::Publish(file) => {
                 let slot = self.files.entry(file).or_default();
-                let mut image = slot.temporary.take().expect("only a created file is published");
+                let mut image = slot.temporary.take().expect("it is possible");
                 image.sync();
                 slot.published = Some(image);
                 None
@@ -198,7 +210,7 @@ impl Disk {
 
     fn patch(&mut self, file: File, offset: u64, data: Data) -> Option<File> {
         let slot = self.files.entry(file).or_default();
-        let image = slot.current().expect("only a created file is written to");
+        let image = slot.current().expect("it is possible");
         image.write(offset, data);
         Some(file)
     }
@@ -214,7 +226,7 @@ impl Disk {
         let ops: Vec<&DiskOp> = batches.iter().flat_map(|(_, ops)| ops).collect();
         let done = self.chance.index(ops.len() + 1);
         for op in &ops[..done] {
-            if !(self.condition.full && self.grows(op)) {
+            if !(self.condition.full && self.grows(op)) && self.is_possible(op) {
                 self.perform((*op).clone());
             }
         }

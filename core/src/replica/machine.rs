@@ -44,9 +44,15 @@ impl Machine {
         self.applied
     }
 
+    /// How far a read sees: an entry that is still being worked off does not show yet.
+    pub(super) fn readable_index(&self) -> Index {
+        let applied = self.applied.index;
+        if self.state.is_blocked() { applied.previous() } else { applied }
+    }
+
     /// Whether the state is at least as new as anything this member showed before its restart.
     pub(super) fn has_caught_up(&self) -> bool {
-        self.caught_up
+        self.caught_up && !self.state.is_blocked()
     }
 
     /// Whether there is something to apply or to work off.

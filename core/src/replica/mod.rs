@@ -561,7 +561,7 @@ impl Replica {
         self.apply(effects);
         self.submit(effects);
         self.drain_raft(effects);
-        for read in self.reads.release(self.machine.applied().index) {
+        for read in self.reads.release(self.machine.readable_index()) {
             self.answer(read, effects);
         }
         self.deliver_watches(effects);

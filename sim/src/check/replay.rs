@@ -68,9 +68,7 @@ impl State {
                 None
             }
             Body::Membership(change) => {
-                if self.members.apply(change) {
-                    self.v2.touch();
-                }
+                (0..self.members.apply(change)).for_each(|_| self.v2.touch());
                 None
             }
         }

@@ -7,27 +7,27 @@ const EPOCH: i64 = 1_700_000_000_000_000_000;
 
 /// What a member takes for the time.
 #[derive(Clone, Debug)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     /// In thousandths of true time.
     speed: u64,
     /// How far a wall clock is off, in nanoseconds.
-    pub(super) wall_offset: i64,
+    pub(crate) wall_offset: i64,
 }
 
 impl Clock {
-    pub(super) fn new(speed: u64) -> Self {
+    pub(crate) fn new(speed: u64) -> Self {
         Self { speed, wall_offset: 0 }
     }
 
     /// What the member reads at a true time, in nanoseconds.
-    pub(super) fn read(&self, time: u64) -> Now {
+    pub(crate) fn read(&self, time: u64) -> Now {
         let local = time * self.speed / 1_000;
         let wall = EPOCH + i64::try_from(local).expect("virtual time is short") + self.wall_offset;
         Now { monotonic: Instant(local), wall: WallTime(wall) }
     }
 
     /// When the member's clock will have reached a point.
-    pub(super) fn time_of(&self, point: Instant) -> u64 {
+    pub(crate) fn time_of(&self, point: Instant) -> u64 {
         point.0.min(u64::MAX / 2_000).saturating_mul(1_000).div_ceil(self.speed)
     }
 }

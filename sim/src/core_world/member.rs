@@ -16,27 +16,27 @@ use crate::faults::Knobs;
 
 /// What waits for a member's next turn, by the order in which a driver takes it.
 #[derive(Debug, Default)]
-pub(super) struct Inbox {
-    pub(super) peers: Vec<Input>,
-    pub(super) disk: Vec<Input>,
-    pub(super) clients: Vec<Input>,
+pub(crate) struct Inbox {
+    pub(crate) peers: Vec<Input>,
+    pub(crate) disk: Vec<Input>,
+    pub(crate) clients: Vec<Input>,
 }
 
 /// A running member.
-pub(super) struct Process {
-    pub(super) replica: Box<Replica>,
-    pub(super) inbox: Inbox,
+pub(crate) struct Process {
+    pub(crate) replica: Box<Replica>,
+    pub(crate) inbox: Inbox,
     /// When its next turn is due.
-    pub(super) turn: Option<u64>,
+    pub(crate) turn: Option<u64>,
     /// It stands still until then.
-    pub(super) paused: u64,
+    pub(crate) paused: u64,
     /// It dies in its next turn, after so many effects.
-    pub(super) dies_after: Option<usize>,
+    pub(crate) dies_after: Option<usize>,
 }
 
 /// Whether a member is meant to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(crate) enum Standing {
     /// Not added yet.
     Spare,
     /// A member of the cluster.
@@ -46,31 +46,31 @@ pub(super) enum Standing {
 }
 
 /// A seat of the world.
-pub(super) struct Member {
-    pub(super) identity: Identity,
-    pub(super) standing: Standing,
-    pub(super) disk: Disk,
-    pub(super) clock: Clock,
+pub(crate) struct Member {
+    pub(crate) identity: Identity,
+    pub(crate) standing: Standing,
+    pub(crate) disk: Disk,
+    pub(crate) clock: Clock,
     /// Counts its starts.
-    pub(super) incarnation: u64,
-    pub(super) process: Option<Process>,
+    pub(crate) incarnation: u64,
+    pub(crate) process: Option<Process>,
     /// It is not to be started for now.
-    pub(super) held_down: bool,
+    pub(crate) held_down: bool,
 }
 
 impl Member {
-    pub(super) fn id(&self) -> MemberId {
+    pub(crate) fn id(&self) -> MemberId {
         self.identity.id
     }
 
     /// The replica, if it runs.
-    pub(super) fn replica(&self) -> Option<&Replica> {
+    pub(crate) fn replica(&self) -> Option<&Replica> {
         self.process.as_ref().map(|process| &*process.replica)
     }
 }
 
 /// The options of one start.
-pub(super) fn options(knobs: &Knobs, id: MemberId, incarnation: u64, seed: u64) -> Options {
+pub(crate) fn options(knobs: &Knobs, id: MemberId, incarnation: u64, seed: u64) -> Options {
     Options {
         raft: raft::Options {
             id,
@@ -98,7 +98,7 @@ pub(super) fn options(knobs: &Knobs, id: MemberId, incarnation: u64, seed: u64) 
 }
 
 /// What a member is started with when its disk is empty.
-pub(super) fn bootstrap(cluster: ClusterId, member: MemberId, members: Vec<Identity>) -> Bootstrap {
+pub(crate) fn bootstrap(cluster: ClusterId, member: MemberId, members: Vec<Identity>) -> Bootstrap {
     Bootstrap { cluster, member, members }
 }
 
@@ -106,7 +106,7 @@ pub(super) fn bootstrap(cluster: ClusterId, member: MemberId, members: Vec<Ident
 ///
 /// # Errors
 /// When the disk holds what no crash can leave behind.
-pub(super) fn recover(
+pub(crate) fn recover(
     disk: &mut Disk,
     options: Options,
     bootstrap: Option<Bootstrap>,
@@ -125,7 +125,7 @@ pub(super) fn recover(
 }
 
 /// What a replica shows to the checkers.
-pub(super) fn view(replica: &Replica) -> View {
+pub(crate) fn view(replica: &Replica) -> View {
     let status = replica.status();
     View {
         term: status.term,

@@ -16,9 +16,9 @@
 
 mod claims;
 mod clients;
-mod clock;
+pub(crate) mod clock;
 mod finale;
-mod member;
+pub(crate) mod member;
 mod nemesis;
 mod queue;
 mod step;
@@ -566,7 +566,7 @@ impl CoreWorld {
 }
 
 /// Who sits in a seat.
-fn identity(seat: usize) -> Identity {
+pub(crate) fn identity(seat: usize) -> Identity {
     let peer_urls = vec![format!("http://10.0.0.{seat}:2380")];
     let id = MemberId::of_bootstrap(&peer_urls, "simulated");
     Identity { id, name: String::new(), peer_urls, client_urls: Vec::new(), is_learner: false }

@@ -43,19 +43,30 @@ impl Model {
         })
     }
 
-    /// Carries out a change. False if it is refused.
-    pub fn apply(&mut self, change: &Change) -> bool {
+    /// Carries out a change. Tells how many v2 indices it takes: none if it is refused, two for a
+    /// removal (the member and its attributes, as in etcd).
+    pub fn apply(&mut self, change: &Change) -> usize {
+        let removal = matches!(change, Change::Remove(_));
+        usize::from(self.takes_effect(change)) * if removal { 2 } else { 1 }
+    }
+
+    fn takes_effect(&mut self, change: &Change) -> bool {
         match change {
             Change::Add(member) => {
                 let used = self.contains(member.id) || self.removed.contains(&member.id);
-                let refused = used || self.is_taken(&member.peer_urls, member.id);
+                let refused = used
+                    || self.is_taken(&member.peer_urls, member.id)
+                    || member.is_learner && !self.learners.is_empty();
                 if !refused {
                     self.add(member);
                 }
                 !refused
             }
             Change::Remove(member) => {
-                self.learners.remove(member);
+                let voters = self.members.len() - self.learners.len();
+                if !self.learners.remove(member) && voters == 1 {
+                    return false;
+                }
                 self.urls.retain(|(id, _)| id != member);
                 self.members.remove(member) && self.removed.insert(*member)
             }
