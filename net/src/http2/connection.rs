@@ -23,6 +23,8 @@ const CONNECTION_WINDOW: u32 = 64 << 20;
 const BODIES_BYTES_MAX: usize = 64 << 20;
 /// Answers' bytes that wait for the peer's windows before no further request is begun.
 const WAITING_BYTES_MAX: usize = 16 << 20;
+/// Lazy answers at once before no further request is begun: each keeps its records alive.
+const LARGE_ANSWERS_MAX: usize = 64;
 
 /// The server's side of an HTTP/2 connection.
 ///
@@ -43,6 +45,7 @@ pub struct Connection {
     sender: Sender,
     ready: VecDeque<u32>,
     waiting_bytes: usize,
+    large_answers: usize,
     bodies_bytes: usize,
     receiving: ReceiveWindow,
     keepalive: Keepalive,
@@ -70,6 +73,7 @@ impl Connection {
             sender,
             ready: VecDeque::new(),
             waiting_bytes: 0,
+            large_answers: 0,
             bodies_bytes: 0,
             receiving: ReceiveWindow::new(CONNECTION_WINDOW),
             keepalive: Keepalive::new(now.monotonic),
@@ -234,7 +238,10 @@ impl Connection {
     fn forget(&mut self, id: u32) {
         let Some(stream) = self.streams.remove(&id) else { return };
         self.bodies_bytes -= stream.incoming.bytes();
-        self.waiting_bytes -= stream.outgoing.map_or(0, |outgoing| outgoing.bytes());
+        if let Some(outgoing) = &stream.outgoing {
+            self.waiting_bytes -= outgoing.bytes();
+            self.large_answers -= usize::from(outgoing.is_large());
+        }
         if stream.told {
             self.events.push_back(Event::Cancelled(StreamId(id)));
         }
@@ -333,6 +340,7 @@ impl Connection {
             Body::Stream => Outgoing::stream(),
         };
         self.waiting_bytes += outgoing.bytes();
+        self.large_answers += usize::from(outgoing.is_large());
         stream.outgoing = Some(outgoing);
         self.advance(id);
     }
@@ -359,6 +367,7 @@ impl Connection {
     fn finish(&mut self, id: u32) {
         let Some(stream) = self.streams.remove(&id) else { return };
         self.bodies_bytes -= stream.incoming.bytes();
+        self.large_answers -= usize::from(stream.outgoing.is_some_and(|it| it.is_large()));
         if !matches!(stream.incoming, Incoming::Ended) {
             // The rest of the request is not wanted (RFC 9113, 8.1).
             self.sender.reset(id, ErrorCode::NoError);
@@ -386,6 +395,11 @@ impl Connection {
         ids.into_iter().for_each(|id| self.forget(id));
         self.ready.clear();
         self.pending = BytesMut::new();
+    }
+
+    /// Whether another request may be begun: not while too many answers are not read.
+    fn may_begin(&self) -> bool {
+        self.waiting_bytes <= WAITING_BYTES_MAX && self.large_answers < LARGE_ANSWERS_MAX
     }
 
     /// Whether an event is still of interest: streams may have gone since it was noted.
@@ -430,7 +444,7 @@ impl Protocol for Connection {
             let front = self.events.front()?;
             let begins = matches!(front, Event::Request(..));
             let current = self.is_current(front);
-            if begins && current && self.waiting_bytes > WAITING_BYTES_MAX {
+            if begins && current && !self.may_begin() {
                 return None;
             }
             let event = self.events.pop_front()?;
@@ -447,7 +461,7 @@ impl Protocol for Connection {
     }
 
     fn has_event(&self) -> bool {
-        !self.events.is_empty() && self.waiting_bytes <= WAITING_BYTES_MAX
+        !self.events.is_empty() && self.may_begin()
     }
 
     fn respond(&mut self, _now: Now, StreamId(id): StreamId, response: Response) {

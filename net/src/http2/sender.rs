@@ -176,6 +176,8 @@ pub(super) struct Outgoing {
     bytes: usize,
     source: Source,
     trailers: Vec<(&'static str, Bytes)>,
+    /// It began as a lazy body.
+    is_large: bool,
     /// A frame has ended the stream.
     ended: bool,
 }
@@ -186,6 +188,7 @@ impl Outgoing {
             queue: VecDeque::new(),
             encoded: BytesMut::new(),
             bytes: 0,
+            is_large: matches!(source, Source::Lazy(_)),
             source,
             trailers,
             ended: false,
@@ -221,6 +224,11 @@ impl Outgoing {
     pub(super) fn end(&mut self, trailers: Vec<(&'static str, Bytes)>) {
         self.source = Source::Ended;
         self.trailers = trailers;
+    }
+
+    /// Whether it holds more than it tells, in records that are not encoded yet.
+    pub(super) fn is_large(&self) -> bool {
+        self.is_large
     }
 
     /// Bytes that wait.

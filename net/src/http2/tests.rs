@@ -282,6 +282,25 @@ fn a_reader_that_stops_holds_up_nothing_but_itself() {
     assert!(!server.is_done() && !server.is_full());
 }
 
+#[test]
+fn a_reader_that_stops_is_given_no_more_large_answers() {
+    let mut server = connection();
+    server.receive(NOW, PREFACE);
+    (0..200).for_each(|n| server.receive(NOW, &get(2 * n + 1)));
+    let mut begun = Vec::new();
+    while let Some(event) = server.next_event(NOW) {
+        let Event::Request(id, _) = event else { panic!("nothing else came") };
+        let body = Body::Lazy(Box::new(Counting(10_000_000)));
+        server.respond(NOW, id, Response { body, ..Response::new(200, Bytes::new()) });
+        begun.push(id);
+    }
+    assert_eq!(begun.len(), 64);
+    // One that is not wanted any more makes room for another.
+    server.receive(NOW, b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x08");
+    assert!(server.has_event());
+    assert!(matches!(server.next_event(NOW), Some(Event::Request(..))));
+}
+
 /// A GET of `/`, by static table entries only.
 fn get(stream: u32) -> Vec<u8> {
     let mut frame = vec![0, 0, 3, 1, 0x5];

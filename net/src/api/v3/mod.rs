@@ -1,6 +1,6 @@
 //! The v3 API: what a call asks, and how its answer is told.
 //!
-//! A call comes over gRPC or, as JSON, by the gateway; [`Format`] is all the difference. It is
+//! A call comes over gRPC or, as JSON, by the gateway; `Format` is all the difference. It is
 //! parsed into a question that cannot be nonsense (module `parse`), and its answer is written from
 //! what the store hands out. Every error has its code and its text in one place (`errors`).
 
