@@ -9,6 +9,8 @@ use std::thread;
 use crate::check::{Verdict, Violation};
 use crate::core_world::CoreWorld;
 use crate::options::{Options, World};
+#[cfg(madsim)]
+use crate::trace::Trace;
 
 /// What came of a seed.
 #[derive(Debug)]
@@ -101,7 +103,17 @@ fn live_core(seed: u64, options: &Options) -> Report {
     Report { seed, verdict, hash, steps, lines }
 }
 
-fn live_host(seed: u64, _options: &Options) -> Report {
-    let verdict = Err(Violation("the host world is not built yet".into()));
+#[cfg(madsim)]
+fn live_host(seed: u64, options: &Options) -> Report {
+    let outcome = catch_unwind(|| crate::host_world::live(seed, options.trace));
+    let lost = |panic: Box<dyn Any + Send>| (Err(Violation(told(&*panic))), Trace::new(false));
+    let (verdict, trace) = outcome.unwrap_or_else(lost);
+    let (hash, steps) = (trace.hash(), trace.steps());
+    Report { seed, verdict, hash, steps, lines: trace.into_lines() }
+}
+
+#[cfg(not(madsim))]
+fn live_host(seed: u64, _: &Options) -> Report {
+    let verdict = Err(Violation("the host world needs --cfg madsim".into()));
     Report { seed, verdict, hash: 0, steps: 0, lines: Vec::new() }
 }

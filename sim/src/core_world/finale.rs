@@ -12,6 +12,7 @@ use super::{CoreWorld, Waiting};
 use crate::chance::nanos;
 use crate::check::{Verdict, replay, require};
 use crate::disk::{Condition, Crash};
+use crate::faults::Fault;
 use crate::history::Outcome;
 
 /// What clients may have to wait for what is still open, and the cluster for its last election.
@@ -75,7 +76,9 @@ impl CoreWorld {
             .filter(|(_, learner)| !learner)
             .filter_map(|(id, _)| self.seats.get(id).copied())
             .collect();
-        let may_miss = voters.len().saturating_sub(1) / 2;
+        // A change that is still under way may shrink the quorum's reserve by one.
+        let moves = usize::from(self.swarm.faults.contains_key(&Fault::Membership));
+        let may_miss = (voters.len().saturating_sub(1) / 2).saturating_sub(moves);
         voters.retain(|seat| self.members[*seat].standing == Standing::Member);
         let gone = self.members.iter().filter(|m| m.standing == Standing::Removed).count();
         self.chance.shuffle(&mut voters);
