@@ -158,8 +158,13 @@ impl Consensus {
         }
         let remembered = &mut self.members.entry(member).or_default().unapplied;
         let mut unapplied = std::mem::take(remembered);
+        // A snapshot replaces the log: what was remembered of the old one was never applied.
+        let kept = unapplied.last_key_value().is_none_or(|(last, _)| *last <= view.last_index);
+        let known = |index: &Index| entry(*index).is_some() || unapplied.contains_key(index);
+        let gapless = (first.0..=view.applied_index.0).map(Index).all(|index| known(&index));
         for index in (first.0..=view.applied_index.0).map(Index) {
-            if let Some(entry) = entry(index).or(unapplied.get(&index)) {
+            let remembered = unapplied.get(&index).filter(|_| kept && gapless);
+            if let Some(entry) = entry(index).or(remembered) {
                 self.applies(member, entry)?;
             }
         }

@@ -13,6 +13,9 @@ const WINDOW_BYTES: usize = 64 << 10;
 /// The most that one read takes, as the production driver does.
 const READ_BYTES_MAX: usize = 64 << 10;
 
+/// The node that has let go of its end.
+const NOBODY: usize = usize::MAX;
+
 /// Names a connection in the world.
 pub(super) type WireId = u64;
 
@@ -92,6 +95,7 @@ impl Wires {
             let Some(side) = wire.nodes.iter().position(|end| *end == node) else { continue };
             let other = wire.nodes[1 - side];
             if wire.closed {
+                wire.nodes[side] = NOBODY;
                 found.push(Found::Closed(*id));
                 continue;
             }
@@ -112,7 +116,7 @@ impl Wires {
             stream.bytes -= bytes.len();
             found.push(Found::Bytes(*id, bytes));
         }
-        self.wires.retain(|_, wire| !(wire.closed && wire.nodes.contains(&node)));
+        self.wires.retain(|_, wire| wire.nodes != [NOBODY; 2]);
         found
     }
 
@@ -127,7 +131,7 @@ impl Wires {
         if let Some(wire) = self.wires.get_mut(&wire) {
             wire.closed = true;
             let side = usize::from(wire.nodes[0] != by);
-            wire.nodes[side] = usize::MAX;
+            wire.nodes[side] = NOBODY;
         }
     }
 
@@ -137,7 +141,7 @@ impl Wires {
         let ids: Vec<WireId> =
             self.wires.iter().filter(|(_, wire)| of_node(wire)).map(|(id, _)| *id).collect();
         ids.into_iter().for_each(|id| self.close(id, node));
-        self.wires.retain(|_, wire| wire.nodes != [usize::MAX; 2]);
+        self.wires.retain(|_, wire| wire.nodes != [NOBODY; 2]);
     }
 
     /// Resets a node's connections; both ends find them closed.
