@@ -87,10 +87,10 @@ impl Checkpoints {
         bulk: &mut BulkLane,
         effects: &mut Effects,
     ) {
-        let Some(taking) = &mut self.taking else { return };
-        if taking.complete || bulk.in_flight(Purpose::Checkpoint) >= CHUNKS_IN_FLIGHT_MAX {
+        if !self.has_work(bulk) {
             return;
         }
+        let Some(taking) = &mut self.taking else { return };
         let file = File::Checkpoint(taking.at.index.0);
         match taking.writer.next_chunk(state) {
             Some(bytes) => {
@@ -109,15 +109,25 @@ impl Checkpoints {
         }
     }
 
-    /// Whether [`Self::advance`] has something to do now.
+    /// Whether [`Self::advance`] has something to do now. Chunks wait for their file, and its name
+    /// waits for all of them: whatever fails on a full disk, no part of a file is published.
     pub(super) fn has_work(&self, bulk: &BulkLane) -> bool {
-        self.taking.as_ref().is_some_and(|taking| !taking.complete)
-            && bulk.in_flight(Purpose::Checkpoint) < CHUNKS_IN_FLIGHT_MAX
+        self.taking.as_ref().is_some_and(|taking| {
+            let waits = taking.offset == 0 || taking.writer.is_complete();
+            let most = if waits { 1 } else { CHUNKS_IN_FLIGHT_MAX };
+            !taking.complete && bulk.in_flight(Purpose::Checkpoint) < most
+        })
+    }
+
+    /// Whether the checkpoint is complete and about to get its name: it cannot be given up.
+    pub(super) fn is_publishing(&self) -> bool {
+        self.taking.as_ref().is_some_and(|taking| taking.complete)
     }
 
     /// The checkpoint that was being taken is complete on disk.
     pub(super) fn on_published(&mut self) {
         let Some(taking) = self.taking.take() else { return };
+        assert!(taking.complete, "only a complete checkpoint is published");
         self.publish(Published { at: taking.at, bytes: taking.offset });
     }
 

@@ -489,7 +489,9 @@ impl Replica {
         if !wanted {
             return;
         }
-        self.transfers.checkpoints.abandon(self.machine.state_mut(), &mut self.bulk, effects);
+        if !self.transfers.checkpoints.is_publishing() {
+            self.transfers.checkpoints.abandon(self.machine.state_mut(), &mut self.bulk, effects);
+        }
         let ended = self.watches.end_all();
         let lost = self.machine.replace(*installed.state, installed.at);
         for id in ended {

@@ -150,6 +150,12 @@ impl Writer {
         chunk
     }
 
+    /// Whether the last chunk was handed out.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.stage == Stage::End
+    }
+
     /// Gives it up; the state need keep nothing for it any more.
     pub fn abandon(self, state: &mut State) {
         if self.stage != Stage::End {
