@@ -144,6 +144,14 @@ impl Checkpoints {
         self.published = Some(newest);
     }
 
+    /// A complete checkpoint is of no use: its file goes, unless it is the newest one's.
+    pub(super) fn discard(&self, published: Published, bulk: &mut BulkLane, effects: &mut Effects) {
+        if self.published.is_none_or(|newest| newest.at.index != published.at.index) {
+            let remove = DiskOp::Remove(File::Checkpoint(published.at.index.0));
+            bulk.submit(Purpose::Removal, Vec::from([remove]), effects);
+        }
+    }
+
     /// Gives up the checkpoint that is being taken: the disk is full, or the state was replaced.
     pub(super) fn abandon(
         &mut self,

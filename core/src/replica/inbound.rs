@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 
 use super::Effects;
 use super::bulk_lane::{BulkLane, Purpose};
+use super::outbound::Published;
 use crate::disk::{DiskOp, File};
-use crate::identity::MemberId;
 use crate::raft::{CASTAGNOLI, Position, SnapshotChunk, SnapshotId};
 use crate::store::State;
 use crate::store::checkpoint::Loader;
@@ -33,8 +33,15 @@ enum Stage {
 /// A snapshot that is complete on disk.
 pub(super) struct Installed {
     pub(super) at: Position,
-    pub(super) bytes: u64,
+    bytes: u64,
     pub(super) state: Box<State>,
+}
+
+impl Installed {
+    /// Its file.
+    pub(super) fn published(&self) -> Published {
+        Published { at: self.at, bytes: self.bytes }
+    }
 }
 
 impl Inbound {
@@ -114,11 +121,4 @@ impl Inbound {
     pub(super) fn abandon(self, bulk: &mut BulkLane, effects: &mut Effects) {
         bulk.submit(Purpose::Removal, Vec::from([DiskOp::Remove(self.file())]), effects);
     }
-}
-
-/// What the leader is told about a chunk.
-pub(super) struct Answer {
-    pub(super) to: MemberId,
-    pub(super) snapshot: SnapshotId,
-    pub(super) received: Option<u64>,
 }

@@ -34,24 +34,19 @@ pub(super) struct LogLane {
 }
 
 impl LogLane {
-    pub(super) fn new(wal: Wal) -> Self {
+    /// `first` is what a new log begins with; it is written with what follows first.
+    pub(super) fn new(wal: Wal, first: Option<LogBatch>) -> Self {
+        let held: VecDeque<_> = first.into_iter().map(|batch| (Ticket(1), batch)).collect();
         Self {
             wal,
-            next: Ticket(1),
-            held: VecDeque::new(),
+            next: Ticket(1 + held.len() as u64),
+            held,
             flight: VecDeque::new(),
             appends: 0,
             quiet_since: None,
             is_full: false,
             retry_at: None,
         }
-    }
-
-    /// Takes the first batch of a new log; it is written with the first that follows.
-    pub(super) fn hold(&mut self, batch: LogBatch) {
-        assert!(self.next == Ticket(1), "a new log has no batch yet");
-        self.held.push_back((self.next, batch));
-        self.next = self.next.next();
     }
 
     /// Takes a batch; its ticket says when it is durable.

@@ -21,7 +21,7 @@
 //!         -> writes        the identity is recognised: Reply
 //! ```
 //!
-//! A linearizable read joins the turn's one read-index round ([`reads`]) and is answered from the
+//! A linearizable read joins the turn's one read-index round (`reads`) and is answered from the
 //! store when the confirmed index is applied. A serializable read goes straight to the store.
 //!
 //! # Invariants
@@ -41,17 +41,16 @@ mod log_lane;
 mod machine;
 mod outbound;
 mod peers;
+mod proposals;
 mod reads;
 mod recovery;
 mod request;
+mod storage;
 mod transfer;
 mod watches;
 mod writes;
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-
-use bytes::Bytes;
 
 pub use door::{
     Effect, Effects, Input, Job, JobId, JobResult, Message, ReadId, RequestId, StopReason,
@@ -59,28 +58,25 @@ pub use door::{
 pub use recovery::{Bootstrap, Options, Recovery, RecoveryError, RecoveryStep};
 pub use request::{Failure, Header, Reply, Request, Response, Status};
 
-use bulk_lane::{BulkLane, Purpose};
-use checkpoints::Checkpoints;
 use duties::Duties;
-use log_lane::LogLane;
+use inbound::Installed;
 use machine::Machine;
 use peers::Peers;
+use proposals::{Proposals, Way};
 use reads::{EarlyReads, Read, Reads};
-use transfer::Transfers;
+use storage::Storage;
 use watches::Watches;
 use writes::Writes;
 
-use crate::disk::{DiskFailure, DiskRead, Lane, Ticket};
+use crate::disk::{DiskFailure, Lane, Ticket};
 use crate::identity::MemberId;
-use crate::raft::{self, EntryKind, Index, LogBatch, Notice, Position, Raft, Refused, RoleName};
+use crate::raft::{self, Index, LogBatch, Notice, Position, Raft, RoleName};
 use crate::random::Random;
 use crate::store::State;
-use crate::store::command::{self, Body, Command};
+use crate::store::command::Body;
 use crate::store::membership::Membership;
 use crate::time::{Duration, Instant, Now};
 
-/// What a request may take beside two election timeouts (etcd).
-const REQUEST_TIME: Duration = Duration::from_secs(5);
 /// How long a member that was asked to go tries to hand leadership over.
 const HANDOVER_TIME: Duration = Duration::from_secs(1);
 
@@ -91,21 +87,17 @@ pub struct Replica {
     now: Now,
     raft: Raft,
     out: raft::Output,
-    log: LogLane,
-    bulk: BulkLane,
+    storage: Storage,
     machine: Machine,
-    writes: Writes,
+    proposals: Proposals,
     reads: Reads,
     early: EarlyReads,
     watches: Watches,
-    transfers: Transfers,
     peers: Peers,
     duties: Duties,
-    /// Entries that are read back from disk for lagging followers.
-    log_reads: BTreeMap<ReadId, (MemberId, DiskRead, Index)>,
-    next_read: u64,
     leader_changed_at: Option<Instant>,
     stopping_since: Option<Instant>,
+    removed_since: Option<Instant>,
     stopped: bool,
 }
 
@@ -113,41 +105,32 @@ impl Replica {
     /// Puts together what recovery found. `first` is what a new log begins with.
     fn assemble(
         options: Options,
-        parts: recovery::Parts,
+        mut parts: recovery::Parts,
         first: Option<LogBatch>,
         now: Now,
     ) -> Self {
-        let recovery::Parts { identity, wal, restored, state, applied, published, superseded } =
-            parts;
-        let mut random = Random::new(options.seed);
+        let storage = Storage::new(&options, &mut parts, first);
+        let recovery::Parts { identity, restored, state, applied, .. } = parts;
         let mut raft_options = options.raft.clone();
         raft_options.id = identity.member;
         let recovered = Position { term: restored.hard_state.term, index: restored.last.index };
-        let raft = Raft::new(raft_options, restored, now.monotonic, Random::new(random.bits()));
-        let mut log = LogLane::new(wal);
-        if let Some(batch) = first {
-            log.hold(batch);
-        }
-        let checkpoints = Checkpoints::new(&options, published, superseded);
+        let random = Random::new(options.seed);
         Self {
             member: identity.member,
             now,
-            raft,
+            raft: Raft::new(raft_options, restored, now.monotonic, random),
             out: raft::Output::default(),
-            log,
-            bulk: BulkLane::new(),
+            storage,
             machine: Machine::new(state, applied, recovered),
-            writes: Writes::new(identity.member, identity.incarnation),
+            proposals: Proposals::new(identity.member, identity.incarnation),
             reads: Reads::new(identity.incarnation),
             early: EarlyReads::default(),
             watches: Watches::default(),
-            transfers: Transfers::new(checkpoints),
             peers: Peers::default(),
             duties: Duties::default(),
-            log_reads: BTreeMap::new(),
-            next_read: 0,
             leader_changed_at: None,
             stopping_since: None,
+            removed_since: None,
             stopped: false,
             options,
         }
@@ -170,7 +153,9 @@ impl Replica {
             Input::Failed(lane, ticket, failure) => {
                 self.on_failed(lane, ticket, failure, effects);
             }
-            Input::Read(id, bytes) => self.on_read(id, bytes, effects),
+            Input::Read(id, bytes) => {
+                self.storage.on_read(id, bytes, &mut self.raft, &mut self.out, effects);
+            }
             Input::Job(..) => {}
             Input::Flush => self.on_flush(effects),
             Input::Stop => self.on_stop(),
@@ -188,11 +173,10 @@ impl Replica {
             (self.raft.role() == RoleName::Leader).then(|| self.now.monotonic + Duties::interval());
         let handover = self.stopping_since.map(|since| since + HANDOVER_TIME);
         [
-            self.writes.deadline(),
+            self.proposals.writes.deadline(),
             self.reads.deadline(),
             self.early.deadline(),
-            self.log.deadline(),
-            self.transfers.deadline(),
+            self.storage.deadline(),
             duty,
             handover,
         ]
@@ -202,31 +186,28 @@ impl Replica {
     }
 
     fn has_work(&self) -> bool {
-        self.machine.has_work(&self.raft) || self.transfers.has_work(&self.bulk)
+        self.machine.has_work(&self.raft) || self.storage.has_work()
     }
 
     fn on_tick(&mut self, effects: &mut Effects) {
         let now = self.now.monotonic;
         self.raft.tick(now, &mut self.out);
         self.expire(effects);
-        self.transfers.tick(now, &mut self.raft);
-        self.log.write_held(effects);
-        if let Some(gap) = self.log.close_gap(now, self.raft.commit_index()) {
-            self.log.submit(gap, effects);
-        }
+        self.storage.tick(now, &mut self.raft, effects);
         if self.raft.role() == RoleName::Leader && self.machine.applied().term == self.raft.term() {
             let due = self.duties.due(self.now, self.machine.state(), &self.options.version);
             if let Some(body) = due {
                 self.write(None, body, effects);
             }
         }
+        self.advance_removal(effects);
         self.advance_stop(effects);
     }
 
     /// Tells clients whose time is up.
     fn expire(&mut self, effects: &mut Effects) {
         let now = self.now.monotonic;
-        while let Some(expired) = self.writes.expire(now) {
+        while let Some(expired) = self.proposals.writes.expire(now) {
             let failure = self.timeout_failure(expired.since);
             if let Some(request) = expired.request {
                 self.reply(request, Err(failure), effects);
@@ -256,10 +237,12 @@ impl Replica {
                 }
                 self.raft.step(self.now.monotonic, from, message, &mut self.out);
             }
-            Message::Forward(payload) => self.on_forward(from, payload, effects),
+            Message::Forward(payload) => {
+                proposals::on_forward(from, payload, &mut self.way(effects).1);
+            }
             Message::Refuse { counter, incarnation, failure } => {
-                if incarnation == self.writes.incarnation()
-                    && let Some(Some(request)) = self.writes.refuse(counter)
+                if incarnation == self.proposals.writes.incarnation()
+                    && let Some((request, failure)) = self.proposals.refuse(counter, failure)
                 {
                     self.reply(request, Err(failure), effects);
                 }
@@ -288,7 +271,7 @@ impl Replica {
     }
 
     fn on_request(&mut self, id: RequestId, request: Request, effects: &mut Effects) {
-        let waiting = self.writes.len() + self.reads.len() + self.early.len();
+        let waiting = self.proposals.writes.len() + self.reads.len() + self.early.len();
         self.count_v2(&request);
         let refused = admission::refuse(&self.admission_view(waiting), &request);
         if let Some(failure) = refused {
@@ -331,94 +314,29 @@ impl Replica {
             peers: &self.peers,
             raft: &self.raft,
             waiting,
-            log_is_full: self.log.is_full(),
+            log_is_full: self.storage.is_full(),
             stopping: self.stopping_since.is_some(),
         }
     }
 
-    fn request_deadline(&self) -> Instant {
-        self.now.monotonic + REQUEST_TIME + self.options.raft.election_timeout * 2
+    /// The table of waiting clients, and what proposing needs beside it.
+    fn way<'a>(&'a mut self, effects: &'a mut Effects) -> (&'a mut Proposals, Way<'a>) {
+        let Self { now, options, raft, peers, proposals, .. } = self;
+        (proposals, Way { now: *now, options, raft, peers, effects })
     }
 
     /// Proposes a command, or passes it on. None asks on the member's own behalf.
     fn write(&mut self, request: Option<RequestId>, body: Body, effects: &mut Effects) {
-        let limit = admission::bytes_max(&self.options, &body);
-        let deadline = self.request_deadline();
-        let identity = self.writes.open(request, self.now.monotonic, deadline);
-        let kind = command::entry_kind(&body);
-        let stamp = self.now.wall;
-        let payload = Command { identity, stamp, user: Bytes::new(), body }.encode();
-        if payload.len() > limit {
-            self.refuse_own(identity.counter, Failure::TooLarge, effects);
-        } else {
-            self.propose(identity.counter, kind, payload, effects);
-        }
-    }
-
-    fn propose(&mut self, counter: u64, kind: EntryKind, payload: Bytes, effects: &mut Effects) {
-        match self.raft.propose(kind, payload.clone()) {
-            Ok(_) => {}
-            Err(Refused::NotLeader) => match self.raft.leader() {
-                Some(leader) if self.peers.is_connected(leader) => {
-                    effects.push(Effect::Send(leader, Message::Forward(payload)));
-                }
-                _ => self.writes.park(counter, kind, payload),
-            },
-            Err(Refused::Transferring | Refused::ChangePending) => {
-                self.writes.park(counter, kind, payload);
-            }
-            Err(Refused::Overloaded) => {
-                self.refuse_own(counter, Failure::TooManyRequests, effects);
-            }
-            Err(Refused::BadTransferee) => unreachable!("a proposal has no transferee"),
-        }
-    }
-
-    fn refuse_own(&mut self, counter: u64, failure: Failure, effects: &mut Effects) {
-        if let Some(Some(request)) = self.writes.refuse(counter) {
+        let (proposals, mut way) = self.way(effects);
+        if let Some((request, failure)) = proposals.begin(request, body, &mut way) {
             self.reply(request, Err(failure), effects);
         }
     }
 
-    /// Commands that waited for a leader are proposed again, with a stamp of now.
-    fn propose_parked(&mut self, effects: &mut Effects) {
-        if !self.writes.has_parked() || self.raft.leader().is_none() {
-            return;
-        }
-        for (counter, kind, payload) in self.writes.unpark() {
-            let stamped = command::stamped(payload, self.now.wall);
-            self.propose(counter, kind, stamped.expect("this member encoded it"), effects);
-        }
-    }
-
-    /// A follower's command. It is understood here before it can reach the log: an entry that no
-    /// member understands would stop them all.
-    fn on_forward(&mut self, from: MemberId, payload: Bytes, effects: &mut Effects) {
-        let Ok(command) = Command::decode(payload.clone()) else { return };
-        let identity = command.identity;
-        if identity.member != from {
-            return;
-        }
-        let kind = command::entry_kind(&command.body);
-        drop(command);
-        let Ok(stamped) = command::stamped(payload, self.now.wall) else { return };
-        let failure = match self.raft.propose(kind, stamped) {
-            Ok(_) => return,
-            Err(Refused::Overloaded) => Failure::TooManyRequests,
-            Err(Refused::NotLeader | Refused::Transferring) => Failure::LeaderChanged,
-            Err(Refused::ChangePending) => {
-                Failure::Membership(crate::store::membership::Refusal::Unhealthy)
-            }
-            Err(Refused::BadTransferee) => unreachable!("a proposal has no transferee"),
-        };
-        let (counter, incarnation) = (identity.counter, identity.incarnation);
-        let refusal = Message::Refuse { counter, incarnation, failure };
-        effects.push(Effect::Send(from, refusal));
-    }
-
     fn read(&mut self, id: RequestId, request: Request, effects: &mut Effects) {
         let linearizable = admission::is_linearizable(&request);
-        let (since, deadline) = (self.now.monotonic, self.request_deadline());
+        let since = self.now.monotonic;
+        let deadline = proposals::deadline(self.now, &self.options);
         let read = Read { id, request, since, deadline };
         if linearizable {
             self.reads.gather(read);
@@ -456,42 +374,28 @@ impl Replica {
         let now = self.now.monotonic;
         match lane {
             Lane::Log => {
-                self.log.durable(now, ticket);
+                self.storage.log_durable(now, ticket);
                 self.raft.durable(now, ticket, &mut self.out);
             }
             Lane::Bulk => {
-                while let Some(purpose) = self.bulk.durable(ticket) {
-                    self.on_bulk_durable(purpose, effects);
+                let received = self.storage.bulk_durable(ticket, &mut self.raft, effects);
+                if let Some(installed) = received {
+                    self.install(installed, effects);
                 }
             }
         }
     }
 
-    fn on_bulk_durable(&mut self, purpose: Purpose, effects: &mut Effects) {
-        match purpose {
-            Purpose::Prepare => self.log.prepared(effects),
-            Purpose::Checkpoint | Purpose::Received | Purpose::Removal => {}
-            Purpose::CheckpointPublished => {
-                self.transfers.checkpoints.on_published();
-                self.cut_log(effects);
-            }
-            Purpose::ReceivedPublished(snapshot) => self.install(snapshot, effects),
-        }
-    }
-
     /// A received snapshot is complete on disk: it becomes the state, unless the log has
     /// meanwhile come further.
-    fn install(&mut self, snapshot: raft::SnapshotId, effects: &mut Effects) {
-        let Some(installed) = self.transfers.take_installed(snapshot) else { return };
+    fn install(&mut self, installed: Installed, effects: &mut Effects) {
         let configuration = installed.state.configuration();
         let wanted = installed.at.index > self.machine.applied().index
             && self.raft.install(installed.at, configuration);
         if !wanted {
-            return;
+            return self.storage.drop_installed(&installed, effects);
         }
-        if !self.transfers.checkpoints.is_publishing() {
-            self.transfers.checkpoints.abandon(self.machine.state_mut(), &mut self.bulk, effects);
-        }
+        self.storage.on_installed(&installed, self.machine.state_mut(), effects);
         let ended = self.watches.end_all();
         let lost = self.machine.replace(*installed.state, installed.at);
         for id in ended {
@@ -503,17 +407,6 @@ impl Replica {
         effects.push(Effect::Members);
     }
 
-    /// Removes what the newest checkpoint made superfluous.
-    fn cut_log(&mut self, effects: &mut Effects) {
-        let checkpoint = self.transfers.checkpoints.base();
-        let cut = Index(checkpoint.index.0.saturating_sub(self.options.entries_kept));
-        let kept = self.raft.entry(cut).map(|entry| Position { term: entry.term, index: cut });
-        let base = kept.unwrap_or(checkpoint);
-        self.raft.compacted(base);
-        let ops = self.log.wal.cut(base.index);
-        self.bulk.submit(Purpose::Removal, ops, effects);
-    }
-
     fn on_failed(
         &mut self,
         lane: Lane,
@@ -521,37 +414,18 @@ impl Replica {
         failure: DiskFailure,
         effects: &mut Effects,
     ) {
-        let purpose = if lane == Lane::Bulk { self.bulk.failed(ticket) } else { None };
-        match (failure, purpose) {
-            (DiskFailure::Full, Some(Purpose::Prepare)) => {
-                self.log.prepare_failed(self.now.monotonic);
-            }
-            (DiskFailure::Full, Some(Purpose::Checkpoint | Purpose::CheckpointPublished)) => {
-                let state = self.machine.state_mut();
-                self.transfers.checkpoints.abandon(state, &mut self.bulk, effects);
-            }
-            (DiskFailure::Full, Some(Purpose::Received | Purpose::ReceivedPublished(_))) => {
-                self.transfers.drop_inbound(&mut self.bulk, effects);
-            }
-            (DiskFailure::Full, Some(Purpose::Removal)) => {}
-            _ => self.stop(StopReason::Disk(lane, failure), effects),
-        }
-    }
-
-    fn on_read(&mut self, id: ReadId, bytes: Result<Bytes, DiskFailure>, effects: &mut Effects) {
-        if let Some((to, read, from)) = self.log_reads.remove(&id) {
-            let bytes = bytes.unwrap_or_default();
-            let entries = self.log.wal.decode(read, bytes, from).unwrap_or_default();
-            self.raft.entries_read(to, entries, &mut self.out);
-        } else if self.transfers.outbound.owns(id) {
-            let term = self.raft.term();
-            self.transfers.on_read(id, bytes, term, &mut self.raft, effects);
+        let (now, state) = (self.now.monotonic, self.machine.state_mut());
+        if !self.storage.failed(now, (lane, ticket), failure, state, effects) {
+            self.stop(StopReason::Disk(lane, failure), effects);
         }
     }
 
     /// The turn has no more inputs: what was gathered leaves, what is committed is applied.
     fn on_flush(&mut self, effects: &mut Effects) {
-        self.propose_parked(effects);
+        let (proposals, mut way) = self.way(effects);
+        for (request, failure) in proposals.retry(&mut way) {
+            self.reply(request, Err(failure), effects);
+        }
         if self.reads.has_gathered()
             && self.raft.leader().is_some()
             && let Some(context) = self.reads.begin_round()
@@ -567,21 +441,21 @@ impl Replica {
             self.answer(read, effects);
         }
         self.deliver_watches(effects);
-        self.prepare(effects);
-        self.checkpoint(effects);
+        let (now, applied) = (self.now.monotonic, self.machine.applied());
+        self.storage.advance(now, applied, self.machine.state_mut(), effects);
     }
 
     /// Hands Raft's batch to the log lane.
     fn submit(&mut self, effects: &mut Effects) {
         if let Some(batch) = self.raft.flush(self.now.monotonic, &mut self.out) {
-            let ticket = self.log.submit(batch, effects);
+            let ticket = self.storage.submit(batch, effects);
             self.raft.submitted(ticket);
         }
     }
 
     fn apply(&mut self, effects: &mut Effects) {
         let mut settled = Vec::new();
-        let applied = self.machine.apply(&mut self.raft, &mut self.writes, &mut settled);
+        let applied = self.machine.apply(&mut self.raft, &mut self.proposals.writes, &mut settled);
         let header = self.header();
         for (request, outcome) in settled {
             effects.push(Effect::Reply(request, Reply { header, outcome }));
@@ -591,7 +465,7 @@ impl Replica {
             Ok(true) => {
                 effects.push(Effect::Members);
                 if self.machine.state().membership().removed.contains(&self.member) {
-                    self.stop(StopReason::Removed, effects);
+                    self.removed_since.get_or_insert(self.now.monotonic);
                 }
             }
             Err(index) => self.stop(StopReason::UnknownCommand(index), effects),
@@ -610,19 +484,6 @@ impl Replica {
         });
     }
 
-    fn prepare(&mut self, effects: &mut Effects) {
-        let ops = self.log.prepare(self.now.monotonic);
-        self.bulk.submit(Purpose::Prepare, ops, effects);
-    }
-
-    fn checkpoint(&mut self, effects: &mut Effects) {
-        let log_bytes = self.log.wal.bytes_since(self.transfers.checkpoints.base());
-        let applied = self.machine.applied();
-        let state = self.machine.state_mut();
-        self.transfers.advance(log_bytes, applied, state, &mut self.bulk, effects);
-        self.transfers.outbound.read_ahead(&mut self.next_read, effects);
-    }
-
     /// Carries out what Raft wants, until it wants nothing more.
     fn drain_raft(&mut self, effects: &mut Effects) {
         let mut out = core::mem::take(&mut self.out);
@@ -635,21 +496,19 @@ impl Replica {
         for notice in out.notices.drain(..) {
             self.on_notice(notice, effects);
         }
-        for (to, from, bytes) in out.disk_reads.drain(..) {
-            self.read_log(to, from, bytes, effects);
+        for wanted in out.disk_reads.drain(..) {
+            self.storage.read_log(wanted, &mut self.raft, &mut self.out, effects);
         }
         for to in out.snapshots.drain(..) {
-            self.transfers.begin_outbound(self.now.monotonic, to, &mut self.raft);
+            self.storage.begin_outbound(self.now.monotonic, to, &mut self.raft);
         }
         for (from, chunk) in out.chunks.drain(..) {
-            let slice = self.options.slice_keys;
-            let answer = self.transfers.on_chunk(from, chunk, slice, &mut self.bulk, effects);
-            let (to, id, received) = (answer.to, answer.snapshot, answer.received);
-            self.raft.chunk_received(to, id, received, &mut self.out);
+            let snapshot = chunk.snapshot;
+            let received = self.storage.on_chunk(chunk, effects);
+            self.raft.chunk_received(from, snapshot, received, &mut self.out);
         }
-        for (from, snapshot, received) in out.chunk_answers.drain(..) {
-            let now = self.now.monotonic;
-            self.transfers.on_answer(now, from, snapshot, received, &mut self.raft);
+        for answer in out.chunk_answers.drain(..) {
+            self.storage.on_chunk_answer(self.now.monotonic, answer, &mut self.raft);
         }
         if wants_nothing(&self.out) {
             self.out = out;
@@ -664,23 +523,11 @@ impl Replica {
                 self.leader_changed_at = Some(self.now.monotonic);
             }
             Notice::Role { role, .. } if role != RoleName::Leader => {
-                self.transfers.outbound.clear();
+                self.storage.stop_sending();
             }
             _ => {}
         }
         effects.push(Effect::Notice(notice));
-    }
-
-    fn read_log(&mut self, to: MemberId, from: Index, bytes: usize, effects: &mut Effects) {
-        match self.log.wal.locate(from, bytes as u64) {
-            Some(read) => {
-                let id = ReadId(self.next_read);
-                self.next_read += 1;
-                self.log_reads.insert(id, (to, read, from));
-                effects.push(Effect::Read(id, read));
-            }
-            None => self.raft.entries_read(to, Vec::new(), &mut self.out),
-        }
     }
 
     fn on_stop(&mut self) {
@@ -688,6 +535,17 @@ impl Replica {
             self.stopping_since = Some(self.now.monotonic);
             // A member that cannot hand over simply goes; the others elect.
             let _ = self.raft.transfer(self.now.monotonic, None, &mut self.out);
+        }
+    }
+
+    /// A member that was removed goes, but a leader not before a majority knows of it (or it has
+    /// waited for that long enough).
+    fn advance_removal(&mut self, effects: &mut Effects) {
+        let Some(since) = self.removed_since else { return };
+        let leads = self.raft.role() == RoleName::Leader;
+        let patient = self.now.monotonic.since(since) < self.options.raft.election_timeout;
+        if !(leads && patient) {
+            self.stop(StopReason::Removed, effects);
         }
     }
 
@@ -705,7 +563,9 @@ impl Replica {
         if self.stopped {
             return;
         }
-        for request in self.writes.drain() {
+        let reads = self.reads.drain().into_iter().chain(self.early.release());
+        let waiting = self.proposals.writes.drain().into_iter().chain(reads.map(|read| read.id));
+        for request in waiting {
             self.reply(request, Err(Failure::Stopped), effects);
         }
         self.stopped = true;
@@ -730,7 +590,7 @@ impl Replica {
             commit_index: self.raft.commit_index(),
             applied_index: self.machine.applied().index,
             state_bytes: state.bytes(),
-            disk_bytes: self.log.wal.disk_bytes() + self.transfers.checkpoints.disk_bytes(),
+            disk_bytes: self.storage.disk_bytes(),
             is_learner: membership.members.get(&self.member).is_some_and(|m| m.is_learner),
         }
     }
@@ -787,6 +647,7 @@ impl Replica {
     /// Panics if an invariant is broken; for the simulator and the fuzzer.
     pub fn check(&self) {
         self.raft.check();
+        self.storage.check();
         self.machine.state().check();
         let durable = self.raft.applicable_index();
         assert!(self.machine.applied().index <= durable, "only durable entries are applied");

@@ -105,6 +105,14 @@ impl Reads {
         expired
     }
 
+    /// Takes all of them, for a member that goes.
+    pub(super) fn drain(&mut self) -> Vec<Read> {
+        self.count = 0;
+        let rounds = core::mem::take(&mut self.rounds).into_values();
+        let confirmed = core::mem::take(&mut self.confirmed).into_values();
+        rounds.chain(confirmed).flatten().chain(self.gathered.drain(..)).collect()
+    }
+
     /// When the first read's time is up.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let lists = self.rounds.values().chain(self.confirmed.values());

@@ -298,7 +298,7 @@ impl Recovery {
 
     /// A new member: its log begins with the members of the first configuration, the same on
     /// every one of them, as in etcd.
-    fn bootstrap(&mut self) -> Result<RecoveryStep, RecoveryError> {
+    fn bootstrap(&self) -> Result<RecoveryStep, RecoveryError> {
         let Some(bootstrap) = &self.bootstrap else { return Err(RecoveryError::Empty) };
         let identity = wal::Identity {
             cluster: bootstrap.cluster,
@@ -324,14 +324,14 @@ impl Recovery {
         ))
     }
 
-    fn finish(&mut self, replaying: Replaying, recovered: wal::Recovered) -> RecoveryStep {
+    fn finish(&self, replaying: Replaying, recovered: wal::Recovered) -> RecoveryStep {
         let Replaying { state, applied, published, superseded, recent, .. } = replaying;
         self.assemble(recovered, state, applied, recent, published, superseded)
     }
 
     /// Puts the replica together. A log that holds nothing yet is given its first entries.
     fn assemble(
-        &mut self,
+        &self,
         recovered: wal::Recovered,
         mut state: State,
         mut applied: Position,
@@ -367,6 +367,7 @@ impl Recovery {
             configuration: state.configuration(),
             applied_index: applied.index,
         };
+        let wal = Some(wal);
         let parts = Parts { identity, wal, restored, state, applied, published, superseded };
         let replica = Replica::assemble(self.options.clone(), parts, first, self.now);
         RecoveryStep::Ready(Box::new(replica))
@@ -390,7 +391,7 @@ impl Replaying {
 /// What recovery found, for [`Replica::assemble`].
 pub(super) struct Parts {
     pub(super) identity: wal::Identity,
-    pub(super) wal: Wal,
+    pub(super) wal: Option<Wal>,
     pub(super) restored: raft::Restored,
     pub(super) state: State,
     pub(super) applied: Position,

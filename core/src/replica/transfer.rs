@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::bulk_lane::BulkLane;
 use super::checkpoints::Checkpoints;
-use super::inbound::{Answer, Inbound, Installed};
-use super::outbound::{Outbound, Published};
+use super::inbound::{Inbound, Installed};
+use super::outbound::Outbound;
 use super::{Effect, Effects, Message, ReadId};
 use crate::disk::DiskFailure;
 use crate::identity::MemberId;
@@ -84,21 +84,20 @@ impl Transfers {
         }
     }
 
-    /// A part of a snapshot came from the leader.
+    /// A part of a snapshot came from the leader: how much of it is here now, without a gap, or
+    /// none if it cannot be used.
     pub(super) fn on_chunk(
         &mut self,
-        from: MemberId,
         chunk: SnapshotChunk,
         slice_keys: usize,
         bulk: &mut BulkLane,
         effects: &mut Effects,
-    ) -> Answer {
-        let snapshot = chunk.snapshot;
-        if self.inbound.as_ref().is_some_and(|inbound| inbound.snapshot() != snapshot) {
+    ) -> Option<u64> {
+        if self.inbound.as_ref().is_some_and(|inbound| inbound.snapshot() != chunk.snapshot) {
             self.drop_inbound(bulk, effects);
         }
         if self.inbound.is_none() && chunk.offset > 0 {
-            return Answer { to: from, snapshot, received: Some(0) };
+            return Some(0);
         }
         let mut inbound = match self.inbound.take() {
             Some(inbound) => inbound,
@@ -109,16 +108,13 @@ impl Transfers {
             Some(_) => self.inbound = Some(inbound),
             None => inbound.abandon(bulk, effects),
         }
-        Answer { to: from, snapshot, received }
+        received
     }
 
     /// Takes the received snapshot whose file is now complete on disk.
     pub(super) fn take_installed(&mut self, snapshot: SnapshotId) -> Option<Installed> {
         let inbound = self.inbound.take_if(|inbound| inbound.snapshot() == snapshot)?;
-        let installed = inbound.into_installed()?;
-        let published = Published { at: installed.at, bytes: installed.bytes };
-        self.checkpoints.publish(published);
-        Some(installed)
+        inbound.into_installed()
     }
 
     /// Gives up what was being received.

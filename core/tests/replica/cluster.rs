@@ -16,27 +16,26 @@ use quorra_core::time::{Duration, Instant, Now, WallTime};
 use quorra_core::wal::Found;
 
 /// A member and its disk.
-pub struct Node {
-    pub replica: Option<Replica>,
-    pub files: BTreeMap<File, Vec<u8>>,
-    pub stopped: Option<StopReason>,
+pub(crate) struct Node {
+    pub(crate) replica: Option<Replica>,
+    pub(crate) files: BTreeMap<File, Vec<u8>>,
+    pub(crate) stopped: Option<StopReason>,
     starts: u64,
 }
 
 /// All members, and what is under way between them.
-pub struct Cluster {
-    pub nodes: BTreeMap<MemberId, Node>,
-    pub now: Now,
-    pub replies: BTreeMap<RequestId, Vec<Reply>>,
+pub(crate) struct Cluster {
+    pub(crate) nodes: BTreeMap<MemberId, Node>,
+    pub(crate) now: Now,
+    pub(crate) replies: BTreeMap<RequestId, Vec<Reply>>,
     members: Vec<Member>,
     mail: VecDeque<(MemberId, MemberId, Message)>,
-    cut: Vec<MemberId>,
     next_request: u64,
 }
 
 impl Cluster {
     /// A new cluster of so many members, not started yet.
-    pub fn new(size: u64) -> Self {
+    pub(crate) fn new(size: u64) -> Self {
         let member = |id: u64| Member {
             id: MemberId(id),
             name: format!("m{id}"),
@@ -52,13 +51,12 @@ impl Cluster {
             replies: BTreeMap::new(),
             members,
             mail: VecDeque::new(),
-            cut: Vec::new(),
             next_request: 0,
         }
     }
 
     /// A started cluster with a leader.
-    pub fn started(size: u64) -> Self {
+    pub(crate) fn started(size: u64) -> Self {
         let mut cluster = Self::new(size);
         for id in 1..=size {
             cluster.start(MemberId(id));
@@ -95,7 +93,7 @@ impl Cluster {
     }
 
     /// Starts a member from what its disk holds.
-    pub fn start(&mut self, id: MemberId) {
+    pub(crate) fn start(&mut self, id: MemberId) {
         let node = self.nodes.get_mut(&id).expect("a member of this cluster");
         node.starts += 1;
         node.stopped = None;
@@ -141,7 +139,7 @@ impl Cluster {
     }
 
     /// Ends a member without a word. Its disk keeps everything.
-    pub fn kill(&mut self, id: MemberId) {
+    pub(crate) fn kill(&mut self, id: MemberId) {
         self.nodes.get_mut(&id).expect("it is there").replica = None;
         self.mail.retain(|(from, to, _)| *from != id && *to != id);
         let others: Vec<MemberId> = self.nodes.keys().copied().filter(|o| *o != id).collect();
@@ -150,18 +148,8 @@ impl Cluster {
         }
     }
 
-    /// Nothing goes to this member or comes from it until it is healed.
-    pub fn isolate(&mut self, id: MemberId) {
-        self.cut.push(id);
-    }
-
-    /// Messages flow again.
-    pub fn heal(&mut self) {
-        self.cut.clear();
-    }
-
     /// Asks a member; its replies gather in `replies`.
-    pub fn ask(&mut self, id: MemberId, request: Request) -> RequestId {
+    pub(crate) fn ask(&mut self, id: MemberId, request: Request) -> RequestId {
         self.next_request += 1;
         let request_id = RequestId(self.next_request);
         self.input(id, Input::Request(request_id, request));
@@ -170,21 +158,21 @@ impl Cluster {
     }
 
     /// Asks and runs until the first reply.
-    pub fn call(&mut self, id: MemberId, request: Request) -> Reply {
+    pub(crate) fn call(&mut self, id: MemberId, request: Request) -> Reply {
         let request = self.ask(id, request);
         self.wait(|cluster| cluster.replies.contains_key(&request));
         self.replies[&request][0].clone()
     }
 
     /// The member that leads in the newest term.
-    pub fn leader(&self) -> Option<MemberId> {
+    pub(crate) fn leader(&self) -> Option<MemberId> {
         let running = self.nodes.values().filter_map(|node| node.replica.as_ref());
         let leaders = running.map(Replica::status).filter(|s| s.role == raft::RoleName::Leader);
         leaders.max_by_key(|status| status.term).map(|status| status.member)
     }
 
     /// Runs until the condition holds; fails after a virtual minute.
-    pub fn wait(&mut self, condition: impl Fn(&Self) -> bool) {
+    pub(crate) fn wait(&mut self, condition: impl Fn(&Self) -> bool) {
         let end = self.now.monotonic + Duration::from_secs(60);
         while !condition(self) {
             assert!(self.now.monotonic < end, "the condition holds within a minute");
@@ -193,7 +181,7 @@ impl Cluster {
     }
 
     /// Lets 10 ms pass.
-    pub fn turn(&mut self) {
+    pub(crate) fn turn(&mut self) {
         self.now.monotonic = self.now.monotonic + Duration::from_millis(10);
         self.now.wall.0 += 10_000_000;
         self.deliver();
@@ -210,15 +198,13 @@ impl Cluster {
 
     fn deliver(&mut self) {
         while let Some((from, to, message)) = self.mail.pop_front() {
-            if !self.cut.contains(&from) && !self.cut.contains(&to) {
-                self.input(to, Input::Peer(from, message));
-                self.input(to, Input::Flush);
-            }
+            self.input(to, Input::Peer(from, message));
+            self.input(to, Input::Flush);
         }
     }
 
     /// Gives a member an input and carries out what it wants.
-    pub fn input(&mut self, id: MemberId, input: Input) {
+    pub(crate) fn input(&mut self, id: MemberId, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let node = self.nodes.get_mut(&id).expect("a member of this cluster");
