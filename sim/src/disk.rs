@@ -247,6 +247,15 @@ impl Disk {
         }
     }
 
+    /// A lie: takes back what was written there, durable or not.
+    pub fn take_back(&mut self, read: DiskRead) {
+        let image = self.files.get_mut(&read.file).and_then(Slot::current);
+        if let Some(image) = image {
+            image.write(read.offset, Data::Zeros(read.length));
+            image.sync();
+        }
+    }
+
     /// What a starting process finds. It syncs every file first, so that nothing it reads can
     /// be lost later.
     pub fn open(&mut self) -> Vec<Found> {

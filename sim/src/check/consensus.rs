@@ -47,6 +47,8 @@ pub struct Consensus {
     votes: BTreeMap<(MemberId, Term), MemberId>,
     entries: BTreeMap<(Index, Term), (u32, Option<Term>)>,
     applied: BTreeMap<Index, Entry>,
+    /// The term in which each entry was first applied: it was committed by then.
+    known_in: BTreeMap<Index, Term>,
     hashes: BTreeMap<Index, u64>,
     members: BTreeMap<MemberId, Seen>,
     highest_term: Term,
@@ -153,7 +155,7 @@ impl Consensus {
         if view.leads {
             self.leads(member, view.term)?;
             if before.is_none_or(|before| !before.leads || before.term != view.term) {
-                self.is_complete(member, &entry)?;
+                self.is_complete(member, view.term, &entry)?;
             }
         }
         let remembered = &mut self.members.entry(member).or_default().unapplied;
@@ -165,7 +167,7 @@ impl Consensus {
         for index in (first.0..=view.applied_index.0).map(Index) {
             let remembered = unapplied.get(&index).filter(|_| kept && gapless);
             if let Some(entry) = entry(index).or(remembered) {
-                self.applies(member, entry)?;
+                self.applies(member, view.term, entry)?;
             }
         }
         unapplied.clear();
@@ -180,9 +182,13 @@ impl Consensus {
     fn is_complete<'a>(
         &self,
         member: MemberId,
+        term: Term,
         entry: &impl Fn(Index) -> Option<&'a Entry>,
     ) -> Verdict {
         for (index, applied) in self.applied.iter().rev().take(20) {
+            if self.known_in.get(index).is_some_and(|known| *known >= term) {
+                continue;
+            }
             if let Some(own) = entry(*index) {
                 require((own.term, own.checksum) == (applied.term, applied.checksum), || {
                     format!("new leader {member} lacks the committed entry at {index}")
@@ -193,8 +199,9 @@ impl Consensus {
     }
 
     /// Raft paper, 5.4.3: no two members apply different entries at an index.
-    fn applies(&mut self, member: MemberId, entry: &Entry) -> Verdict {
+    fn applies(&mut self, member: MemberId, term: Term, entry: &Entry) -> Verdict {
         self.matches(entry, None)?;
+        self.known_in.entry(entry.index).or_insert(term);
         let first = self.applied.entry(entry.index).or_insert_with(|| entry.clone());
         require((first.term, first.checksum) == (entry.term, entry.checksum), || {
             format!("member {member} applies another entry at index {}", entry.index)

@@ -1,6 +1,7 @@
 //! A member of a core world: its disk, its clock and, while it runs, its replica.
 
 use bytes::Bytes;
+use quorra_core::disk::{DiskOp, DiskRead};
 use quorra_core::identity::{ClusterId, Incarnation, MemberId};
 use quorra_core::raft;
 use quorra_core::replica::{
@@ -30,6 +31,8 @@ pub(crate) struct Process {
     pub(crate) turn: Option<u64>,
     /// It stands still until then.
     pub(crate) paused: u64,
+    /// Its present turn changed term and vote, and no entry.
+    pub(crate) votes: bool,
     /// It dies in its next turn, after so many effects.
     pub(crate) dies_after: Option<usize>,
 }
@@ -54,6 +57,8 @@ pub(crate) struct Member {
     /// Counts its starts.
     pub(crate) incarnation: u64,
     pub(crate) process: Option<Process>,
+    /// The newest log write, if it holds nothing but a vote.
+    pub(crate) newest_vote: Option<DiskRead>,
     /// It is not to be started for now.
     pub(crate) held_down: bool,
 }
@@ -61,6 +66,17 @@ pub(crate) struct Member {
 impl Member {
     pub(crate) fn id(&self) -> MemberId {
         self.identity.id
+    }
+
+    /// A log batch was submitted; `votes` if the turn changed term and vote, and no entry.
+    pub(crate) fn note_vote(&mut self, ops: &[DiskOp], votes: bool) {
+        self.newest_vote = match ops {
+            [DiskOp::Write { file, offset, bytes }] if votes => {
+                let length = bytes.len() as u64;
+                Some(DiskRead { file: *file, offset: *offset, length })
+            }
+            _ => None,
+        };
     }
 
     /// The replica, if it runs.

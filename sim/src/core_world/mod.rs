@@ -220,7 +220,8 @@ impl CoreWorld {
         let (incarnation, applied) = (member.incarnation, replica.status().applied_index.0);
         self.trace.record(self.now, &Step::Started { seat, incarnation, applied });
         let inbox = Inbox::default();
-        member.process = Some(Process { replica, inbox, turn: None, paused: 0, dies_after: None });
+        member.process =
+            Some(Process { replica, inbox, turn: None, paused: 0, votes: false, dies_after: None });
         self.observe(seat)?;
         self.wake(seat, self.now);
         Ok(())
@@ -233,6 +234,10 @@ impl CoreWorld {
             return;
         }
         member.disk.crash(how);
+        let vote = member.newest_vote.take();
+        if let Some(vote) = vote.filter(|_| self.plant == Some(Plant::VoteNotPersisted)) {
+            member.disk.take_back(vote);
+        }
         let id = member.id();
         self.trace.record(self.now, &Step::Crashed { seat, how });
         self.consensus.ended(id);
@@ -299,9 +304,12 @@ impl CoreWorld {
         inputs.extend(inbox.clients);
         inputs.push(Input::Flush);
         let mut effects = Effects::new();
+        let before = (process.replica.raft().hard_state(), process.replica.raft().last());
         for input in inputs {
             process.replica.step(now, input, &mut effects);
         }
+        let after = (process.replica.raft().hard_state(), process.replica.raft().last());
+        process.votes = before.0 != after.0 && before.1 == after.1;
         if self.chance.per_mille(100) {
             process.replica.check();
         }
@@ -375,7 +383,12 @@ impl CoreWorld {
                     let lie = Input::Durable(lane, ticket);
                     self.tell(seat, incarnation, |inbox| &mut inbox.disk, lie);
                 }
-                self.members[seat].disk.submit(lane, ticket, ops);
+                let member = &mut self.members[seat];
+                if lane == Lane::Log {
+                    let votes = member.process.as_ref().is_some_and(|process| process.votes);
+                    member.note_vote(&ops, votes);
+                }
+                member.disk.submit(lane, ticket, ops);
                 self.begin_lane(seat, lane);
             }
             Effect::Read(id, read) => {
@@ -582,6 +595,7 @@ fn make_member(seat: usize, identity: Identity, swarm: &Swarm, chance: &mut Chan
         clock: Clock::new(chance.between(slow, fast)),
         incarnation: 0,
         process: None,
+        newest_vote: None,
         held_down: false,
     }
 }
