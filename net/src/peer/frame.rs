@@ -12,6 +12,8 @@ use crc::{CRC_32_ISCSI, Crc, Table};
 use quorra_core::codec::{DecodeError, Write};
 use quorra_core::limits;
 
+use super::handshake::{MAGIC, PREFACE_BYTES};
+
 const CASTAGNOLI: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
 
 /// Length and checksum.
@@ -123,6 +125,25 @@ pub fn next(
     }
     let frame = input.split_to(FRAME_HEADER_BYTES.saturating_add(length)).freeze();
     Ok(Some(Frame { kind, content: frame.slice(FRAME_HEADER_BYTES.saturating_add(1)..) }))
+}
+
+/// Makes the checksums of frames right again after damage, those behind a preface as well, so
+/// that hostile content gets past them; for the fuzzer.
+#[must_use]
+pub fn reseal(bytes: &[u8]) -> Vec<u8> {
+    let preface = if bytes.starts_with(&MAGIC) { PREFACE_BYTES.min(bytes.len()) } else { 0 };
+    let (preface, mut rest) = bytes.split_at(preface);
+    let mut out = preface.to_vec();
+    while let Some((header, behind)) = rest.split_first_chunk::<FRAME_HEADER_BYTES>() {
+        let word = u64::from_le_bytes(*header) & u64::from(u32::MAX);
+        let length = usize::try_from(word).unwrap_or(usize::MAX);
+        let Some((body, after)) = behind.split_at_checked(length) else { break };
+        out.put_u64(word | u64::from(CASTAGNOLI.checksum(body)) << 32);
+        out.put_bytes(body);
+        rest = after;
+    }
+    out.put_bytes(rest);
+    out
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ mod handshake;
 mod links;
 mod message;
 
-pub use frame::{FRAME_HEADER_BYTES, Frame, Kind, next as next_frame};
+pub use frame::{FRAME_HEADER_BYTES, Frame, Kind, next as next_frame, reseal};
 pub use handshake::{Hello, Lane, MAGIC, Refusal, Welcome, is_magic_so_far};
 pub use links::{Links, Marks, Order};
 pub use message::{decode, encode};
