@@ -134,7 +134,7 @@ impl Swarm {
             voters,
             spares,
             clients: chance.pick(&[1, 2, 4, 8]),
-            think_max: chance.pick(&[ms(2), ms(20), ms(100)]),
+            think_max: chance.pick(&[ms(5), ms(20), ms(100)]),
             keys: chance.pick(&[1, 3, 10, 100]),
             weather: if calm { fair() } else { draw_weather(chance, timeout) },
             disk_latency: if calm { (ms(0), ms(2)) } else { draw_disk_latency(chance) },
@@ -144,7 +144,7 @@ impl Swarm {
                 chance.pick(&[(1_000, 1_000), (950, 1_050), (800, 1_250)])
             },
             faults,
-            trouble: chance.time(ms(3_000), ms(12_000)),
+            trouble: chance.time(ms(1_500), ms(7_000)),
             claims_checked: chance.pick(&[0, 5, 20, 100]),
             large_ranges: chance.per_mille(300),
             knobs,

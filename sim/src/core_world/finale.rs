@@ -143,7 +143,7 @@ impl CoreWorld {
     fn unsettled(&self) -> String {
         let Some(leader) = self.leader() else { return "nobody leads".into() };
         let Some(replica) = self.members[leader].replica() else { return "nobody leads".into() };
-        let lead = view(replica);
+        let lead = view(replica, None);
         if !self.waiting.is_empty() {
             return format!("{} requests are open", self.waiting.len());
         }
@@ -160,7 +160,7 @@ impl CoreWorld {
                 }
                 return format!("{} does not run", member.id());
             };
-            let shown = view(follower);
+            let shown = view(follower, None);
             let follows = follower.raft().leader() == Some(self.members[leader].id());
             if !follows || shown.applied_index != lead.applied_index {
                 let Index(applied) = shown.applied_index;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use quorra_core::disk::{DiskOp, DiskRead};
 use quorra_core::identity::{ClusterId, Incarnation, MemberId};
-use quorra_core::raft;
+use quorra_core::raft::{self, Index};
 use quorra_core::replica::{
     Bootstrap, Input, Options, Recovery, RecoveryError, RecoveryStep, Replica,
 };
@@ -31,6 +31,8 @@ pub(crate) struct Process {
     pub(crate) turn: Option<u64>,
     /// It stands still until then.
     pub(crate) paused: u64,
+    /// The newest index whose state was compared.
+    pub(crate) compared: Option<Index>,
     /// Its present turn changed term and vote, and no entry.
     pub(crate) votes: bool,
     /// It dies in its next turn, after so many effects.
@@ -140,15 +142,17 @@ pub(crate) fn recover(
     }
 }
 
-/// What a replica shows to the checkers.
-pub(crate) fn view(replica: &Replica) -> View {
+/// What a replica shows to the checkers. The state's hash is left out where nothing was applied
+/// since `known`.
+pub(crate) fn view(replica: &Replica, known: Option<Index>) -> View {
     let status = replica.status();
+    let changed = known != Some(status.applied_index);
     View {
         term: status.term,
         leads: status.role == raft::RoleName::Leader,
         commit_index: status.commit_index,
         applied_index: status.applied_index,
         last_index: replica.raft().last().index,
-        state_hash: replica.state_hash(),
+        state_hash: if changed { replica.state_hash() } else { None },
     }
 }

@@ -39,7 +39,7 @@ use crate::check::consensus::Consensus;
 use crate::check::{Verdict, Violation, require};
 use crate::disk::{Condition, Crash, Disk};
 use crate::faults::Swarm;
-use crate::history::{History, is_definite};
+use crate::history::History;
 use crate::network::Network;
 use crate::options::Plant;
 use crate::trace::Trace;
@@ -220,8 +220,15 @@ impl CoreWorld {
         let (incarnation, applied) = (member.incarnation, replica.status().applied_index.0);
         self.trace.record(self.now, &Step::Started { seat, incarnation, applied });
         let inbox = Inbox::default();
-        member.process =
-            Some(Process { replica, inbox, turn: None, paused: 0, votes: false, dies_after: None });
+        member.process = Some(Process {
+            replica,
+            inbox,
+            turn: None,
+            paused: 0,
+            compared: None,
+            votes: false,
+            dies_after: None,
+        });
         self.observe(seat)?;
         self.wake(seat, self.now);
         Ok(())
@@ -310,7 +317,7 @@ impl CoreWorld {
         }
         let after = (process.replica.raft().hard_state(), process.replica.raft().last());
         process.votes = before.0 != after.0 && before.1 == after.1;
-        if self.chance.per_mille(100) {
+        if self.chance.per_mille(20) {
             process.replica.check();
         }
         let dies_after = process.dies_after.take();
@@ -332,11 +339,13 @@ impl CoreWorld {
 
     /// Compares what a member shows with what any member ever showed.
     fn observe(&mut self, seat: usize) -> Verdict {
-        let member = &self.members[seat];
-        let Some(replica) = member.replica() else { return Ok(()) };
-        let view = view(replica);
-        let raft = replica.raft();
-        self.consensus.shows(member.id(), view, |index| raft.entry(index))?;
+        let member = &mut self.members[seat];
+        let id = member.id();
+        let Some(process) = &mut member.process else { return Ok(()) };
+        let view = view(&process.replica, process.compared);
+        process.compared = view.state_hash.map(|(index, _)| index).or(process.compared);
+        let raft = process.replica.raft();
+        self.consensus.shows(id, view, |index| raft.entry(index))?;
         let step = Step::Shows {
             seat,
             term: view.term.0,
@@ -567,7 +576,7 @@ impl CoreWorld {
                 Ok(())
             }
             Waiting::Probe { operation } => {
-                let refused = reply.outcome.as_ref().is_err_and(|failure| is_definite(*failure));
+                let refused = reply.outcome.is_err();
                 self.end_operation(seat, operation, reply);
                 if refused {
                     self.queue.push(self.now + PROBE_INTERVAL, Event::Probe(seat));

@@ -285,7 +285,8 @@ impl Driver {
     fn observe(&mut self, time: u64) -> Option<Ended> {
         let mut world = self.shared.lock();
         let replica = self.host.replica();
-        let view = member::view(replica);
+        let known = world.views.get(&self.seat).map(|(_, view)| view.applied_index);
+        let view = member::view(replica, known);
         let (id, raft) = (world.identities[self.seat].id, replica.raft());
         let verdict = world.consensus.shows(id, view, |index| raft.entry(index));
         let leader = raft.leader().map_or(0, |leader| leader.0);
