@@ -30,7 +30,7 @@ use quorra_core::disk::Lane;
 use quorra_core::identity::{ClusterId, MemberId};
 use quorra_core::raft::RoleName;
 use quorra_core::replica::{
-    Effect, Effects, Input, Job, JobResult, Message, Reply, RequestId, StopReason,
+    Effect, Effects, Input, Job, JobResult, Message, Reply, RequestId, Response, StopReason,
 };
 use quorra_core::store::membership::Member as Identity;
 
@@ -565,7 +565,7 @@ impl CoreWorld {
         };
         assert_eq!(asked, seat, "requests are named once in a world");
         let member = self.members[seat].id();
-        if reply.outcome.is_ok() {
+        if matches!(reply.outcome, Ok(Response::V2(_) | Response::V3(_))) {
             self.consensus.tells(member, reply.header.revision, reply.header.v2_index)?;
         }
         match waiting {
