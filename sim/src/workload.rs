@@ -30,7 +30,7 @@ impl Workload {
     }
 
     /// The next request.
-    pub fn next(&mut self) -> Request {
+    pub fn draw(&mut self) -> Request {
         self.made += 1;
         match self.chance.between(0, 99) {
             0..30 => Request::V3Write(self.v3_write()),

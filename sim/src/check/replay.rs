@@ -75,11 +75,14 @@ impl State {
     }
 }
 
+/// What the v2 store answered.
+type V2Answer<'a> = Result<&'a v2::Event, &'a v2::Error>;
+
 /// Answers by the revision or index that they show.
 #[derive(Default)]
 struct Claims<'a> {
     v3: BTreeMap<i64, Vec<(&'a Operation, &'a v3::Answer)>>,
-    v2: BTreeMap<u64, Vec<(&'a Operation, Result<&'a v2::Event, &'a v2::Error>)>>,
+    v2: BTreeMap<u64, Vec<(&'a Operation, V2Answer<'a>)>>,
     placed_v3: Vec<Placed>,
     placed_v2: Vec<Placed>,
 }

@@ -37,7 +37,7 @@ impl CoreWorld {
             _ => self.chance.pick(&running),
         };
         self.clients[client].seat = Some(seat);
-        let request = self.workload.next();
+        let request = self.workload.draw();
         self.operate(seat, request, |operation| Waiting::Client { client, operation });
     }
 

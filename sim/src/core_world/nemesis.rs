@@ -148,7 +148,7 @@ impl CoreWorld {
             8.. if members.len() > 2 => Change::Remove(self.chance.pick(&members)),
             _ => return,
         };
-        let asked = self.leader().filter(|_| draw % 2 == 0).unwrap_or(victim);
+        let asked = self.leader().filter(|_| draw.is_multiple_of(2)).unwrap_or(victim);
         self.ask(asked, Request::ChangeMembership(change), Waiting::Nemesis);
     }
 

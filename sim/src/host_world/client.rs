@@ -60,10 +60,7 @@ pub(super) fn answer(protocol: Protocol, verb: Verb, bytes: &[u8]) -> Option<Ans
     match protocol {
         Protocol::V2 => v2_answer(verb, bytes),
         Protocol::Grpc => {
-            let message = match http2::reply(bytes)? {
-                Some(message) => message,
-                None => return Some(Answer::Unclear),
-            };
+            let Some(message) = http2::reply(bytes)? else { return Some(Answer::Unclear) };
             Some(match verb {
                 Verb::Write(_) => Answer::Written,
                 Verb::Read => {

@@ -282,7 +282,7 @@ impl Driver {
         }
     }
 
-    fn observe(&mut self, time: u64) -> Option<Ended> {
+    fn observe(&self, time: u64) -> Option<Ended> {
         let mut world = self.shared.lock();
         let replica = self.host.replica();
         let known = world.views.get(&self.seat).map(|(_, view)| view.applied_index);

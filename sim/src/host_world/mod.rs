@@ -414,7 +414,7 @@ impl Nemesis {
         }
     }
 
-    async fn strike(&mut self, fault: Fault) {
+    async fn strike(&self, fault: Fault) {
         let victim = {
             let mut world = self.shared.lock();
             world.tell(format!("--- fault: {fault:?}"));
@@ -556,7 +556,6 @@ async fn run(shared: Shared) -> Verdict {
 }
 
 /// Lives through the world of a seed.
-#[must_use]
 pub fn live(seed: u64, told: bool) -> (Verdict, Trace) {
     let runtime = Runtime::with_seed_and_config(seed, madsim::Config::default());
     runtime.block_on(async move {

@@ -271,9 +271,9 @@ impl Model {
         let old = self.compared(path, condition)?;
         self.index += 1;
         let value = if refresh { old.value.clone() } else { Some(value.clone()) };
-        let node = Node { value, expiration, modified: self.index, ..old.clone() };
-        let (view, previous) =
-            (self.view(path.as_bytes(), &node), self.view(path.as_bytes(), &old));
+        let previous = self.view(path.as_bytes(), &old);
+        let node = Node { value, expiration, modified: self.index, ..old };
+        let view = self.view(path.as_bytes(), &node);
         self.nodes.insert(Bytes::copy_from_slice(path.as_bytes()), node);
         Ok(Event { refresh, ..self.event(Action::CompareAndSwap, view, Some(previous)) })
     }
