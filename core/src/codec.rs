@@ -166,6 +166,14 @@ impl Reader {
     }
 }
 
+/// How many bytes a varint takes.
+#[must_use]
+pub fn varint_bytes(value: u64) -> usize {
+    // Seven bits a byte; zero takes one.
+    let bits = (value | 1).ilog2() + 1;
+    usize::try_from(bits.div_ceil(7)).unwrap_or(usize::MAX)
+}
+
 /// Appends values to a block; the counterpart of [`Reader`], method by method.
 pub trait Write {
     /// Appends raw bytes.

@@ -1,14 +1,14 @@
 //! The store's answers as JSON.
 
 use bytes::{BufMut, BytesMut};
-use quorra_core::store::v3::{Answer, Record};
+use quorra_core::store::v3::{Answer, Record, Records};
 
 use super::object::Object;
 use crate::http::Body;
 use crate::proto::{Header, PieceWriter, Place};
 
-/// What a record takes beside its key and value, about.
-const RECORD_BYTES: usize = 128;
+/// What the frame of an answer takes, and a record beside its key and value, about.
+const FRAME_BYTES: usize = 128;
 
 /// Encodes an answer with this header.
 #[must_use]
@@ -21,18 +21,23 @@ pub fn answer(header: &Header, answer: Answer) -> Body {
 /// How long an answer will be, about.
 fn about_bytes(answer: &Answer) -> usize {
     match answer {
-        Answer::Range(range) => records_bytes(&range.records),
-        Answer::Put { previous, .. } => records_bytes(previous.as_slice()),
-        Answer::DeleteRange { previous, .. } => records_bytes(previous),
-        Answer::Txn { answers, .. } => {
-            RECORD_BYTES + answers.iter().map(about_bytes).sum::<usize>()
+        Answer::Range(range) => records_bytes(&range.records, range.keys_only),
+        Answer::Put { previous: None, .. } => FRAME_BYTES,
+        Answer::Put { previous: Some(record), .. } => {
+            2 * FRAME_BYTES + text_bytes(record.message_bytes(false))
         }
+        Answer::DeleteRange { previous, .. } => records_bytes(previous, false),
+        Answer::Txn { answers, .. } => FRAME_BYTES + answers.iter().map(about_bytes).sum::<usize>(),
     }
 }
 
-fn records_bytes(records: &[Record]) -> usize {
-    let text = |record: &Record| (record.key().len() + record.value().len()) * 4 / 3;
-    RECORD_BYTES + records.iter().map(|record| RECORD_BYTES + text(record)).sum::<usize>()
+fn records_bytes(records: &Records, keys_only: bool) -> usize {
+    FRAME_BYTES * (1 + records.len()) + text_bytes(records.message_bytes(keys_only))
+}
+
+/// Base64 has four bytes for three.
+fn text_bytes(bytes: usize) -> usize {
+    bytes * 4 / 3
 }
 
 fn put_answer(writer: &mut PieceWriter, header: &Header, answer: Answer) {
@@ -103,7 +108,7 @@ fn put_count(out: &mut BytesMut, name: &str, count: u64) {
     }
 }
 
-fn put_records(writer: &mut PieceWriter, name: &str, records: Vec<Record>, keys_only: bool) {
+fn put_records(writer: &mut PieceWriter, name: &str, records: Records, keys_only: bool) {
     if records.is_empty() {
         return;
     }
@@ -159,7 +164,7 @@ mod tests {
     fn a_transaction_reads_as_etcds() {
         let range = RangeAnswer {
             revision: 9,
-            records: vec![record(), record()],
+            records: Records::from_iter([record(), record()]),
             keys_only: true,
             more: true,
             count: 3,
@@ -168,7 +173,11 @@ mod tests {
             Answer::Range(range),
             Answer::Range(RangeAnswer { revision: 9, ..Default::default() }),
             Answer::Put { revision: 9, previous: Some(record()) },
-            Answer::DeleteRange { revision: 9, deleted: 1, previous: vec![record()] },
+            Answer::DeleteRange {
+                revision: 9,
+                deleted: 1,
+                previous: Records::from_iter([record()]),
+            },
             Answer::Txn { revision: 9, succeeded: false, answers: Vec::new() },
         ];
         let header = Header { cluster: u64::MAX, member: 1, revision: 9, term: 2 };

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use quorra_core::store::v3::{Answer, RangeAnswer, Record};
 
 use super::pieces::{PieceWriter, Place};
-use super::wire::{delimited_bytes, number_bytes, put_delimited, put_number, put_text, text_bytes};
+use super::wire::{delimited_bytes, number_bytes, put_delimited, put_number, put_text};
 use crate::grpc;
 use crate::http::Body;
 
@@ -68,13 +68,15 @@ pub fn answer(header: &Header, answer: Answer) -> Body {
 fn answer_bytes(header: &Header, answer: &Answer) -> usize {
     let content = match answer {
         Answer::Range(range) => {
-            records_bytes(&range.records, range.keys_only)
+            range.records.message_bytes(range.keys_only)
                 + number_bytes(range.more.into())
                 + number_bytes(range.count)
         }
-        Answer::Put { previous, .. } => records_bytes(previous.as_slice(), false),
+        Answer::Put { previous, .. } => {
+            previous.as_ref().map_or(0, |record| delimited_bytes(record.message_bytes(false)))
+        }
         Answer::DeleteRange { deleted, previous, .. } => {
-            number_bytes(*deleted) + records_bytes(previous, false)
+            number_bytes(*deleted) + previous.message_bytes(false)
         }
         Answer::Txn { succeeded, answers, .. } => {
             let ops = answers.iter().map(|answer| delimited_bytes(op_bytes(answer)));
@@ -124,22 +126,9 @@ fn put_op(writer: &mut PieceWriter, answer: Answer) {
     put_answer(writer, &header, answer);
 }
 
-fn records_bytes(records: &[Record], keys_only: bool) -> usize {
-    records.iter().map(|record| delimited_bytes(record_bytes(record, keys_only))).sum()
-}
-
-/// A `mvccpb.KeyValue`.
-fn record_bytes(record: &Record, keys_only: bool) -> usize {
-    text_bytes(record.key())
-        + number_bytes(record.create_revision() as u64)
-        + number_bytes(record.mod_revision() as u64)
-        + number_bytes(record.version() as u64)
-        + if keys_only { 0 } else { text_bytes(record.value()) }
-        + number_bytes(record.lease() as u64)
-}
-
+/// Appends a `mvccpb.KeyValue`.
 fn put_record(out: &mut BytesMut, record: &Record, place: Place) {
-    put_delimited(out, place.field, record_bytes(record, place.keys_only));
+    put_delimited(out, place.field, record.message_bytes(place.keys_only));
     put_text(out, 1, record.key());
     put_number(out, 2, record.create_revision() as u64);
     put_number(out, 3, record.mod_revision() as u64);
@@ -152,6 +141,8 @@ fn put_record(out: &mut BytesMut, record: &Record, place: Place) {
 
 #[cfg(test)]
 mod tests {
+    use quorra_core::store::v3::Records;
+
     use super::*;
 
     fn encoded(header: &Header, given: Answer) -> BytesMut {
@@ -182,7 +173,7 @@ mod tests {
     fn bytes_of_a_range() {
         let range = RangeAnswer {
             revision: 5,
-            records: vec![record(b"a", b"b")],
+            records: Records::from_iter([record(b"a", b"b")]),
             keys_only: false,
             more: true,
             count: 7,
@@ -197,8 +188,11 @@ mod tests {
     fn bytes_of_a_transaction() {
         let nested = Answer::Txn { revision: 9, succeeded: false, answers: Vec::new() };
         let put = Answer::Put { revision: 9, previous: Some(record(b"a", b"b")) };
-        let delete =
-            Answer::DeleteRange { revision: 9, deleted: 1, previous: vec![record(b"a", b"b")] };
+        let delete = Answer::DeleteRange {
+            revision: 9,
+            deleted: 1,
+            previous: Records::from_iter([record(b"a", b"b")]),
+        };
         let txn = Answer::Txn { revision: 9, succeeded: true, answers: vec![nested, put, delete] };
         let expected = [
             b"\x0a\x02\x18\x09\x10\x01",

@@ -5,7 +5,7 @@ use std::fmt;
 use std::vec;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use quorra_core::store::v3::Record;
+use quorra_core::store::v3::{Record, Records};
 
 use crate::http::{Body, LazyBody};
 
@@ -109,14 +109,14 @@ impl PieceWriter {
     }
 
     /// A list of records, without what stands around it.
-    pub fn records(&mut self, field: u8, records: Vec<Record>, keys_only: bool) {
+    pub fn records(&mut self, field: u8, records: Records, keys_only: bool) {
         let mut place = Place { field, keys_only, first: true };
         if self.lazy {
             self.pieces.push_back(Piece::Text(self.out.split().freeze()));
             self.pieces.push_back(Piece::Records(records.into_iter(), place));
             return;
         }
-        for record in &records {
+        for record in records.iter() {
             (self.write_record)(&mut self.out, record, place);
             place.first = false;
         }

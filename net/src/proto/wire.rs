@@ -3,12 +3,7 @@
 //! Zero values are left out (proto3), by sizes and writers alike.
 
 use bytes::{BufMut, BytesMut};
-
-/// Bytes of a varint.
-pub(super) fn varint_bytes(value: u64) -> usize {
-    // Seven bits a byte; zero takes one.
-    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
-}
+use quorra_core::codec::varint_bytes;
 
 /// Appends a varint.
 pub(super) fn put_varint(out: &mut BytesMut, mut value: u64) {
@@ -41,11 +36,6 @@ pub(super) fn delimited_bytes(bytes: usize) -> usize {
 pub(super) fn put_delimited(out: &mut BytesMut, field: u8, bytes: usize) {
     out.put_u8(field << 3 | 2);
     put_varint(out, bytes as u64);
-}
-
-/// Bytes of a text field.
-pub(super) fn text_bytes(text: &[u8]) -> usize {
-    if text.is_empty() { 0 } else { delimited_bytes(text.len()) }
 }
 
 /// Appends a text field.

@@ -105,7 +105,13 @@ impl Model {
         let more = !range.count_only && records.len() > limit;
         records.truncate(if range.count_only { 0 } else { limit });
         let keys_only = range.keys_only;
-        Ok(RangeAnswer { revision: present, records, keys_only, more, count })
+        Ok(RangeAnswer {
+            revision: present,
+            records: records.into_iter().collect(),
+            keys_only,
+            more,
+            count,
+        })
     }
 
     /// Carries out a write.
@@ -152,7 +158,7 @@ impl Model {
                     step.changed = true;
                 }
                 let deleted = removed.len() as u64;
-                let previous = if delete.previous { removed } else { Vec::new() };
+                let previous = removed.into_iter().filter(|_| delete.previous).collect();
                 Ok(Answer::DeleteRange { revision: step.revision(), deleted, previous })
             }
             Op::Txn(txn) => self.txn(txn, step),
@@ -230,7 +236,7 @@ fn record(key: &Bytes, version: &Version) -> Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quorra_core::store::v3::DeleteRange;
+    use quorra_core::store::v3::{DeleteRange, Records};
 
     fn put(key: &'static str, value: &'static str) -> Put {
         let value = Some(Bytes::from_static(value.as_bytes()));
@@ -248,10 +254,10 @@ mod tests {
         model.apply(&Write::Put(put("a", "1"))).expect("a put succeeds");
         model.apply(&Write::Put(put("a", "2"))).expect("a put succeeds");
         let removal = Write::DeleteRange(DeleteRange { interval: all(), previous: true });
-        let previous = vec![Record::new(2, 3, 2, 0, b"a", b"2")];
+        let previous = [Record::new(2, 3, 2, 0, b"a", b"2")].into_iter().collect();
         let removed = Answer::DeleteRange { revision: 4, deleted: 1, previous };
         assert_eq!(model.apply(&removal), Ok(removed));
-        let nothing = Answer::DeleteRange { revision: 4, deleted: 0, previous: Vec::new() };
+        let nothing = Answer::DeleteRange { revision: 4, deleted: 0, previous: Records::default() };
         assert_eq!(model.apply(&removal), Ok(nothing));
         let answer = model.apply(&Write::Put(put("a", "3")));
         assert_eq!(answer, Ok(Answer::Put { revision: 5, previous: None }));

@@ -16,7 +16,7 @@ use super::history::{Removed, Slot};
 use super::reading::Reading;
 use super::removal::{Ended, Removal};
 use super::walk::{Progress, Walk};
-use super::{Answer, DeleteRange, Error, Put, Range, Revision, Txn};
+use super::{Answer, DeleteRange, Error, Put, Range, Records, Revision, Txn};
 use crate::limits::REMOVALS_PENDING_MAX;
 
 /// A part of an answer that is worked off in slices.
@@ -149,7 +149,11 @@ fn carry_out(
             Step::End => builder.end(revision),
             Step::Put(put) => builder.add(carry_out_put(&put, content)),
             Step::DeleteRange(_) if number < first_change => {
-                builder.add(Answer::DeleteRange { revision, deleted: 0, previous: Vec::new() });
+                builder.add(Answer::DeleteRange {
+                    revision,
+                    deleted: 0,
+                    previous: Records::default(),
+                });
             }
             Step::DeleteRange(delete) => {
                 let (answer, task) = carry_out_delete_range(delete, content, keys);
@@ -208,7 +212,8 @@ fn carry_out_delete_range(
         return (complete(place, removal, content), None);
     }
     content.removals.insert(place, removal);
-    let hole = Answer::DeleteRange { revision: place.main, deleted: 0, previous: Vec::new() };
+    let hole =
+        Answer::DeleteRange { revision: place.main, deleted: 0, previous: Records::default() };
     (hole, Some(Task::Remove(place)))
 }
 

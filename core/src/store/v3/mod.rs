@@ -36,6 +36,7 @@ mod key_index;
 mod page;
 mod reading;
 mod record;
+mod records;
 mod removal;
 mod request;
 mod revision;
@@ -47,6 +48,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 pub use record::Record;
+pub use records::Records;
 pub use request::{
     Answer, Compare, CompareResult, CompareTarget, DeleteRange, Error, Interval, LeaseId, Op, Put,
     Range, RangeAnswer, SortOrder, SortTarget, Txn, Write,

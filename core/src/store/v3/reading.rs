@@ -4,12 +4,11 @@
 //! while it goes on.
 
 use alloc::collections::BTreeSet;
-use alloc::vec::Vec;
 use core::cmp::Ordering;
 
 use super::content::Content;
 use super::walk::{Progress, Walk};
-use super::{Range, RangeAnswer, Record, Revision, SortOrder, SortTarget};
+use super::{Range, RangeAnswer, Record, Records, Revision, SortOrder, SortTarget};
 
 /// A range under way.
 #[derive(Debug)]
@@ -30,7 +29,7 @@ pub(super) struct Reading {
 #[derive(Debug)]
 struct Kept {
     /// As they will be answered.
-    records: Vec<Record>,
+    records: Records,
     /// Those that have to be sorted first; moved to the records when all are there.
     ranked: Option<BTreeSet<Ranked>>,
 }
@@ -43,7 +42,7 @@ impl Reading {
         let by_key = range.target == SortTarget::Key && range.order != SortOrder::Descend;
         let is_filtered = range.mod_revisions != (0, 0) || range.create_revisions != (0, 0);
         let fetches_all = range.order != SortOrder::None || is_filtered || range.limit == 0;
-        let kept = Kept { records: Vec::new(), ranked: (!by_key).then(BTreeSet::new) };
+        let kept = Kept { records: Records::default(), ranked: (!by_key).then(BTreeSet::new) };
         let answer = RangeAnswer { revision, keys_only: range.keys_only, ..RangeAnswer::default() };
         Self {
             walk: Walk::new(range.interval.clone()),

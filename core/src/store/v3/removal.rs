@@ -10,7 +10,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::key_index::contains;
-use super::{Interval, Record, Revision};
+use super::{Interval, Record, Records, Revision};
 
 /// A removal under way.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(super) struct Ended {
     /// For the history.
     pub(super) records: Vec<Record>,
     /// For the answer, if it wants them: a million handles are not copied in one go.
-    pub(super) answered: Option<Vec<Record>>,
+    pub(super) answered: Option<Records>,
 }
 
 impl Ended {
@@ -42,7 +42,7 @@ impl Ended {
 impl Removal {
     /// Nothing is dealt with yet.
     pub(super) fn new(interval: Interval, previous: bool) -> Self {
-        let ended = Ended { records: Vec::new(), answered: previous.then(Vec::new) };
+        let ended = Ended { records: Vec::new(), answered: previous.then(Records::default) };
         Self { interval, last: None, ended }
     }
 

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::Record;
+use super::{Record, Records};
 
 /// A set of keys: the meaning of etcd's `key` and `range_end`. Keys are never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,7 +175,7 @@ pub struct RangeAnswer {
     /// The store's revision when it was read (not the revision asked for).
     pub revision: i64,
     /// The records; empty with `count_only`. Cheap handles that keep their record alive.
-    pub records: Vec<Record>,
+    pub records: Records,
     /// Whether the values are to be left out.
     pub keys_only: bool,
     /// More keys lie behind the limit.
@@ -203,7 +203,7 @@ pub enum Answer {
         /// How many keys were removed.
         deleted: u64,
         /// The pairs before, in key order, if asked for.
-        previous: Vec<Record>,
+        previous: Records,
     },
     /// To a transaction.
     Txn {

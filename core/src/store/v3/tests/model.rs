@@ -109,7 +109,7 @@ impl Model {
         }
         answer.more = records.len() > limit;
         records.truncate(limit);
-        answer.records = records;
+        answer.records = records.into_iter().collect();
         answer
     }
 }
@@ -189,7 +189,7 @@ impl ModelRun<'_> {
                 Answer::DeleteRange {
                     revision: main - i64::from(!self.changed),
                     deleted: ended.len() as u64,
-                    previous: if delete.previous { ended } else { vec![] },
+                    previous: ended.into_iter().filter(|_| delete.previous).collect(),
                 }
             }
             Op::Txn(txn) => {

@@ -189,7 +189,7 @@ fn conditions_see_the_state_before_and_reads_what_was_written() {
         other => panic!("a range is answered by a range: {other:?}"),
     };
     // Before the first change the revision is the one before the transaction.
-    let nothing = Answer::DeleteRange { revision: 2, deleted: 0, previous: vec![] };
+    let nothing = Answer::DeleteRange { revision: 2, deleted: 0, previous: Records::default() };
     assert_eq!(answers[0], nothing);
     assert_eq!(read(&answers[1]), (2, 0, "".into()));
     assert_eq!(answers[2], Answer::Put { revision: 3, previous: None });
@@ -197,7 +197,10 @@ fn conditions_see_the_state_before_and_reads_what_was_written() {
         panic!("b was not there before the transaction: {answers:?}");
     };
     assert_eq!(read(&nested[0]), (3, 2, "a=1 b=2".into()));
-    assert_eq!(answers[4], Answer::DeleteRange { revision: 3, deleted: 1, previous: vec![] });
+    assert_eq!(
+        answers[4],
+        Answer::DeleteRange { revision: 3, deleted: 1, previous: Records::default() }
+    );
     assert_eq!(read(&answers[5]), (3, 1, "".into()));
     assert_eq!(store.revision(), 3);
 }

@@ -46,7 +46,7 @@ fn small_writes_pass_a_long_removal() {
     let removed = Answer::DeleteRange {
         revision: KEYS as i64 + 2,
         deleted: KEYS as u64,
-        previous: Vec::new(),
+        previous: Records::default(),
     };
     assert!(finished.contains(&(WorkId(1), Ok(removed))));
     let read = finished.iter().find(|(work, _)| *work == WorkId(3)).map(|(_, answer)| answer);
@@ -94,7 +94,7 @@ fn only_conditions_and_the_search_for_a_change_block() {
     assert!(store.is_blocked());
     let (finished, _) = drain(&mut store);
     let revision = KEYS as i64 + 3;
-    let nothing = Answer::DeleteRange { revision, deleted: 0, previous: Vec::new() };
+    let nothing = Answer::DeleteRange { revision, deleted: 0, previous: Records::default() };
     assert!(finished.contains(&(WorkId(4), Ok(nothing))));
 }
 
@@ -118,7 +118,7 @@ fn removals_that_go_on_are_bounded() {
     let (finished, _) = drain(&mut store);
     assert_eq!(finished.len(), bound + 1);
     let revision = (KEYS + 2 + bound) as i64;
-    let removed = Answer::DeleteRange { revision, deleted: 1, previous: Vec::new() };
+    let removed = Answer::DeleteRange { revision, deleted: 1, previous: Records::default() };
     assert!(finished.contains(&(WorkId(99), Ok(removed))));
 }
 
