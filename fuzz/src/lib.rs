@@ -1,7 +1,7 @@
 //! Hostile bytes for every parser, and for the whole server.
 //!
 //! The one idea: a target is a plain function of bytes. libFuzzer calls it with inputs that it
-//! breeds for coverage (`fuzz_targets/`, behind the feature `libfuzzer`); `cargo test` calls it on
+//! breeds for coverage (`fuzz/run`, behind the feature `libfuzzer`); `cargo test` calls it on
 //! stable with the corpus and with a fixed number of mutations of each file (module `replay`).
 //!
 //! The invariant: a target returns for all bytes. It panics only where a rule of ours is broken:
