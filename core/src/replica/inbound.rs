@@ -11,13 +11,24 @@ use super::Effects;
 use super::bulk_lane::{BulkLane, Purpose};
 use super::outbound::Published;
 use crate::disk::{DiskOp, File};
+use crate::identity::ClusterId;
 use crate::raft::{CASTAGNOLI, Position, SnapshotChunk, SnapshotId};
 use crate::store::State;
 use crate::store::checkpoint::Loader;
 
+/// What a snapshot is received for.
+#[derive(Clone, Copy)]
+pub(super) struct Destination {
+    /// The only cluster whose state is taken.
+    pub(super) cluster: ClusterId,
+    /// See [`Loader::new`].
+    pub(super) slice_keys: usize,
+}
+
 /// # Invariants
 /// - `received` bytes from the start are written and loaded, without a gap.
 pub(super) struct Inbound {
+    cluster: ClusterId,
     snapshot: SnapshotId,
     total: u64,
     received: u64,
@@ -48,13 +59,15 @@ impl Inbound {
     /// Begins with the first chunk of a snapshot.
     pub(super) fn begin(
         chunk: &SnapshotChunk,
-        slice_keys: usize,
+        destination: Destination,
         bulk: &mut BulkLane,
         effects: &mut Effects,
     ) -> Self {
         let create = DiskOp::Create(File::Checkpoint(chunk.snapshot.index.0));
         bulk.submit(Purpose::Received, Vec::from([create]), effects);
+        let Destination { cluster, slice_keys } = destination;
         Self {
+            cluster,
             snapshot: chunk.snapshot,
             total: chunk.total,
             received: 0,
@@ -101,7 +114,7 @@ impl Inbound {
         let loader = core::mem::replace(&mut **loader, Loader::new(1));
         let (at, state) = loader.finish().ok()?;
         let named = SnapshotId { index: at.index, term: at.term };
-        if named != self.snapshot {
+        if named != self.snapshot || state.membership().cluster != self.cluster {
             return None;
         }
         self.stage = Stage::Publishing(Box::new(state));

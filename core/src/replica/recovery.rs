@@ -83,6 +83,8 @@ pub enum RecoveryError {
     Empty,
     /// The checkpoint could not be read.
     Unreadable(File),
+    /// The checkpoint is of another cluster than the log.
+    Foreign(File),
     /// The log holds a committed command that this build does not understand.
     UnknownCommand(Index),
     /// The log is not what it must be.
@@ -100,6 +102,9 @@ impl fmt::Display for RecoveryError {
         match self {
             Self::Empty => f.write_str("the data directory holds no log"),
             Self::Unreadable(file) => write!(f, "{file:?} cannot be read"),
+            Self::Foreign(file) => {
+                write!(f, "{file} belongs to another cluster than the log beside it")
+            }
             Self::UnknownCommand(index) => {
                 write!(f, "entry {index} holds a command of a later version")
             }
@@ -291,7 +296,7 @@ impl Recovery {
                     return Ok(RecoveryStep::Read(read));
                 }
                 wal::Step::Committed(entries) => replaying.apply(entries)?,
-                wal::Step::Done(recovered) => return Ok(self.finish(*replaying, *recovered)),
+                wal::Step::Done(recovered) => return self.finish(*replaying, *recovered),
             }
         }
     }
@@ -324,9 +329,18 @@ impl Recovery {
         ))
     }
 
-    fn finish(&self, replaying: Replaying, recovered: wal::Recovered) -> RecoveryStep {
+    fn finish(
+        &self,
+        replaying: Replaying,
+        recovered: wal::Recovered,
+    ) -> Result<RecoveryStep, RecoveryError> {
         let Replaying { state, applied, published, superseded, recent, .. } = replaying;
-        self.assemble(recovered, state, applied, recent, published, superseded)
+        if let Some(published) = published
+            && state.membership().cluster != recovered.wal.identity().cluster
+        {
+            return Err(RecoveryError::Foreign(File::Checkpoint(published.at.index.0)));
+        }
+        Ok(self.assemble(recovered, state, applied, recent, published, superseded))
     }
 
     /// Puts the replica together. A log that holds nothing yet is given its first entries.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::bulk_lane::{BulkLane, Purpose};
 use super::checkpoints::Checkpoints;
-use super::inbound::Installed;
+use super::inbound::{Destination, Installed};
 use super::log_lane::LogLane;
 use super::recovery::Parts;
 use super::transfer::Transfers;
@@ -219,7 +219,9 @@ impl Storage {
 
     /// A part of a snapshot came from the leader: how much of it is here now, without a gap.
     pub(super) fn on_chunk(&mut self, chunk: SnapshotChunk, effects: &mut Effects) -> Option<u64> {
-        self.transfers.on_chunk(chunk, self.slice_keys, &mut self.bulk, effects)
+        let cluster = self.log.wal.identity().cluster;
+        let destination = Destination { cluster, slice_keys: self.slice_keys };
+        self.transfers.on_chunk(chunk, destination, &mut self.bulk, effects)
     }
 
     /// This member does not lead any more: it sends no snapshots.

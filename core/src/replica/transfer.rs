@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::bulk_lane::BulkLane;
 use super::checkpoints::Checkpoints;
-use super::inbound::{Inbound, Installed};
+use super::inbound::{Destination, Inbound, Installed};
 use super::outbound::Outbound;
 use super::{Effect, Effects, Message, ReadId};
 use crate::disk::DiskFailure;
@@ -89,7 +89,7 @@ impl Transfers {
     pub(super) fn on_chunk(
         &mut self,
         chunk: SnapshotChunk,
-        slice_keys: usize,
+        destination: Destination,
         bulk: &mut BulkLane,
         effects: &mut Effects,
     ) -> Option<u64> {
@@ -101,7 +101,7 @@ impl Transfers {
         }
         let mut inbound = match self.inbound.take() {
             Some(inbound) => inbound,
-            None => Inbound::begin(&chunk, slice_keys, bulk, effects),
+            None => Inbound::begin(&chunk, destination, bulk, effects),
         };
         let received = inbound.on_chunk(chunk, bulk, effects);
         match received {

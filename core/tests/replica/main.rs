@@ -5,10 +5,12 @@ mod cluster;
 
 use bytes::Bytes;
 use cluster::Cluster;
-use quorra_core::identity::MemberId;
+use quorra_core::disk::File;
+use quorra_core::identity::{ClusterId, MemberId};
+use quorra_core::raft::{Index, Position, Term};
 use quorra_core::replica::{Failure, Reply, Request, Response, StopReason};
-use quorra_core::store::v2;
 use quorra_core::store::v3::{self, Answer, Interval, Put, Range, Write};
+use quorra_core::store::{State, v2};
 
 fn put(key: &str, value: &[u8]) -> Request {
     Request::V3Write(Write::Put(Put {
@@ -180,4 +182,21 @@ fn a_member_that_is_asked_to_go_hands_over_first() {
     let since = cluster.now.monotonic;
     cluster.wait(|c| c.leader().is_some());
     assert!(cluster.now.monotonic.0 - since.0 < 100_000_000, "nobody waited for a timeout");
+}
+
+/// A checkpoint of another cluster, copied into a data directory, once broke an assertion at the
+/// start; and one that a peer sent was installed, and did so at the next start.
+#[test]
+#[should_panic(expected = "snap/0000000000000001.snap belongs to another cluster")]
+fn a_checkpoint_of_another_cluster_is_refused() {
+    let mut cluster = Cluster::started(1);
+    let mut foreign = State::new(10);
+    foreign.found_cluster(ClusterId(9));
+    let at = Position { term: Term(1), index: Index(1) };
+    let mut writer = foreign.begin_checkpoint(at).expect("nothing is under way");
+    let chunks = std::iter::from_fn(|| writer.next_chunk(&mut foreign));
+    let file = chunks.flatten().collect();
+    let node = cluster.nodes.get_mut(&MemberId(1)).expect("it is a member");
+    node.files.insert(File::Checkpoint(1), file);
+    cluster.start(MemberId(1));
 }
