@@ -15,6 +15,7 @@
 pub mod canary;
 pub mod checkpoint;
 pub mod command;
+mod disk;
 pub mod grpc;
 pub mod host;
 pub mod http1;
@@ -26,13 +27,14 @@ pub mod peer;
 mod pieces;
 mod question;
 pub mod replay;
+pub mod replica;
 pub mod v2;
 
 /// What a target is: total, and the same for the same bytes.
 pub type Target = fn(&[u8]);
 
 /// The targets by the names of their corpora. The canary is not among them: it must fail.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("checkpoint", checkpoint::run),
     ("command", command::run),
     ("grpc", grpc::run),
@@ -42,5 +44,6 @@ pub const TARGETS: [(&str, Target); 10] = [
     ("json", json::run),
     ("log", log::run),
     ("peer", peer::run),
+    ("replica", replica::run),
     ("v2", v2::run),
 ];

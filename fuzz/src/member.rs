@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-use quorra_core::disk::{DiskOp, DiskRead, File};
 use quorra_core::identity::{ClusterId, Incarnation, MemberId};
 use quorra_core::limits;
 use quorra_core::raft::{self, Index};
 use quorra_core::replica::{self, Bootstrap, Recovery, RecoveryStep, Replica};
 use quorra_core::store::membership;
 use quorra_core::time::{Duration, Instant, Now, WallTime};
-use quorra_core::wal::Found;
 use quorra_net::host::{Action, ConnectionId, Host, Input, Listener, Options};
+
+use crate::disk::Disk;
 
 const URL: &str = "http://127.0.0.1:2380";
 /// No input asks for more turns than these at one time.
@@ -23,7 +22,7 @@ pub(crate) struct Member {
     pub(crate) now: Now,
     ready: bool,
     stopped: bool,
-    files: BTreeMap<File, Vec<u8>>,
+    disk: Disk,
     written: BTreeMap<ConnectionId, Vec<u8>>,
     closed: BTreeMap<ConnectionId, bool>,
     /// The state's hash at each index that was seen.
@@ -39,7 +38,7 @@ impl Member {
             now,
             ready: false,
             stopped: false,
-            files: BTreeMap::new(),
+            disk: Disk::default(),
             written: BTreeMap::new(),
             closed: BTreeMap::new(),
             hashes: BTreeMap::new(),
@@ -117,12 +116,11 @@ impl Member {
         match action {
             Action::Write(id) => self.drain(id),
             Action::Disk(lane, ticket, operations) => {
-                operations.into_iter().for_each(|operation| self.write(operation));
+                operations.into_iter().for_each(|operation| self.disk.perform(operation));
                 self.host.input(self.now, Input::Durable(lane, ticket));
             }
             Action::Read(id, place) => {
-                let content = read(&self.files, place);
-                self.host.input(self.now, Input::Read(id, content.ok_or(FAILURE)));
+                self.host.input(self.now, Input::Read(id, self.disk.read(place)));
             }
             Action::Close { connection, at_once } => {
                 self.closed.insert(connection, at_once);
@@ -145,28 +143,9 @@ impl Member {
         }
     }
 
-    fn write(&mut self, operation: DiskOp) {
-        match operation {
-            DiskOp::Create(file) => drop(self.files.insert(file, Vec::new())),
-            DiskOp::Write { file, offset, bytes } => self.put(file, offset, &bytes),
-            DiskOp::Zero { file, offset, length } => {
-                self.put(file, offset, &vec![0; size(length)]);
-            }
-            DiskOp::Publish(_) => {}
-            DiskOp::Remove(file) => drop(self.files.remove(&file)),
-        }
-    }
-
-    fn put(&mut self, file: File, offset: u64, bytes: &[u8]) {
-        let content = self.files.entry(file).or_default();
-        let (start, end) = (size(offset), size(offset) + bytes.len());
-        content.resize(content.len().max(end), 0);
-        content[start..end].copy_from_slice(bytes);
-    }
-
     /// What a restart finds on the disk is a state that the member had.
     pub(crate) fn check_recovery(&self) {
-        let recovered = recover(&self.files, self.now);
+        let recovered = recover(&self.disk, self.now);
         let Some((index, hash)) = recovered.state_hash() else { return };
         let known = self.hashes.get(&index);
         assert!(known.is_none_or(|known| *known == hash), "recovery equals replay");
@@ -179,20 +158,24 @@ impl Member {
     }
 }
 
-const FAILURE: quorra_core::disk::DiskFailure = quorra_core::disk::DiskFailure::Io;
-
-/// A replica that has just been founded, and leads nothing yet.
+/// A replica alone that has just been founded, and leads nothing yet.
 pub(crate) fn replica(now: Now) -> Replica {
-    let urls = vec![URL.to_owned()];
-    let id = MemberId::of_bootstrap(&urls, "token");
-    let member = membership::Member {
-        id,
+    let id = MemberId::of_bootstrap(&[URL.to_owned()], "token");
+    found(id, &[id], now)
+}
+
+/// The replica `me` of a cluster that has just been founded.
+pub(crate) fn found(me: MemberId, members: &[MemberId], now: Now) -> Replica {
+    let member = |id: &MemberId| membership::Member {
+        id: *id,
         name: String::new(),
-        peer_urls: urls,
+        // No two members may share one.
+        peer_urls: vec![format!("http://{id}")],
         client_urls: Vec::new(),
         is_learner: false,
     };
-    let bootstrap = Bootstrap { cluster: ClusterId::of(&[id]), member: id, members: vec![member] };
+    let members_of = members.iter().map(member).collect();
+    let bootstrap = Bootstrap { cluster: ClusterId::of(members), member: me, members: members_of };
     let mut recovery = Recovery::start(replica_options(1), Vec::new(), Some(bootstrap), now);
     match recovery.next(None) {
         RecoveryStep::Ready(replica) => *replica,
@@ -200,31 +183,17 @@ pub(crate) fn replica(now: Now) -> Replica {
     }
 }
 
-fn recover(files: &BTreeMap<File, Vec<u8>>, now: Now) -> Replica {
-    let found = files.iter().map(|(file, content)| Found {
-        file: *file,
-        length: content.len().try_into().expect("sizes fit 64 bits"),
-    });
-    let mut recovery = Recovery::start(replica_options(2), found.collect(), None, now);
+/// The replica that a restart makes of a disk.
+pub(crate) fn recover(disk: &Disk, now: Now) -> Replica {
+    let mut recovery = Recovery::start(replica_options(2), disk.found(), None, now);
     let mut answer = None;
     loop {
         match recovery.next(answer.take()) {
             RecoveryStep::Ready(replica) => return *replica,
-            RecoveryStep::Read(place) => answer = read(files, place),
+            RecoveryStep::Read(place) => answer = disk.read(place).ok(),
             RecoveryStep::Failed(error) => panic!("what was written is read again: {error}"),
         }
     }
-}
-
-fn read(files: &BTreeMap<File, Vec<u8>>, place: DiskRead) -> Option<Bytes> {
-    let content = files.get(&place.file)?;
-    let start = size(place.offset).min(content.len());
-    let end = start.saturating_add(size(place.length)).min(content.len());
-    Some(Bytes::copy_from_slice(&content[start..end]))
-}
-
-fn size(number: u64) -> usize {
-    usize::try_from(number).expect("a size fits the memory")
 }
 
 /// The flags of a member, as far as its host is concerned.

@@ -44,8 +44,8 @@ fn seeds() -> BTreeMap<String, Vec<u8>> {
     }
     let all = bodies().into_values().map(encoded);
     seeds.insert("command/seed-all".to_owned(), blocks(all));
-    seeds.insert("checkpoint/seed-empty".to_owned(), checkpoint(0));
-    seeds.insert("checkpoint/seed-full".to_owned(), checkpoint(usize::MAX));
+    seeds.insert("checkpoint/seed-empty".to_owned(), checkpoint(0, ClusterId(7)));
+    seeds.insert("checkpoint/seed-full".to_owned(), checkpoint(usize::MAX, ClusterId(7)));
     for (name, bytes) in logs() {
         seeds.insert(format!("log/seed-{name}"), bytes);
     }
@@ -53,6 +53,9 @@ fn seeds() -> BTreeMap<String, Vec<u8>> {
         let mut out = BytesMut::new();
         peer::encode(message, &mut out);
         seeds.insert(format!("peer/seed-{name}"), out.to_vec());
+    }
+    for (name, script) in scripts() {
+        seeds.insert(format!("replica/seed-{name}"), blocks(script));
     }
     let (hello, welcome) = handshake();
     seeds.insert("peer/seed-hello".to_owned(), hello);
@@ -146,9 +149,10 @@ fn publish() -> Body {
     Body::Publish { member: MemberId(1), name: "one".to_owned(), client_urls }
 }
 
-/// A checkpoint behind that many commands.
-fn checkpoint(commands: usize) -> Vec<u8> {
+/// A checkpoint of that cluster behind so many commands.
+fn checkpoint(commands: usize, cluster: ClusterId) -> Vec<u8> {
     let mut state = State::new(10);
+    state.found_cluster(cluster);
     for (index, body) in (1..).map(Index).zip(bodies().into_values().take(commands)) {
         let kind = command::entry_kind(&body);
         state.apply(&Entry::new(Term(1), index, kind, encoded(body))).expect("it is known");
@@ -293,4 +297,99 @@ fn membership() -> Membership {
         membership.members.insert(id, member);
     }
     membership
+}
+
+/// What happens to a replica: see `quorra_fuzz::replica`.
+fn scripts() -> BTreeMap<&'static str, Vec<Bytes>> {
+    let later = || Bytes::from_static(&[0, 255]);
+    let slow_disk = || Bytes::from_static(&[4, 1]);
+    let disk = || Bytes::from_static(&[5]);
+    let put = || Bytes::from_static(&[2, b'a']);
+    let range = || Bytes::from_static(&[3, b'a']);
+    let vote = |pre| hear(raft::Message::Vote { term: Term(2), pre, granted: true });
+    let appended =
+        |index| hear(raft::Message::Appended { term: Term(2), match_index: Index(index) });
+    let answer = |round| hear(raft::Message::HeartbeatAnswer { term: Term(2), round });
+    let lead = [later(), later(), vote(true), vote(false), appended(4)];
+    let serve = [put(), appended(5), put(), range(), answer(1), answer(2), answer(3), appended(6)];
+    let lose = [heartbeat(3, 4), append(3, 4, 2)];
+    let follow = [append(2, 3, 1), append(2, 4, 2), heartbeat(2, 5), range(), put()];
+    let conflict = [append(2, 3, 1), append(2, 4, 2), append(3, 4, 2), append(3, 5, 3)];
+    let wait = [slow_disk(), append(2, 3, 1), heartbeat(2, 4), disk(), append(2, 4, 2), disk()];
+    BTreeMap::from([
+        ("lead", [&lead[..], &serve].concat()),
+        ("lead-then-follow", [&lead[..], &serve, &lose].concat()),
+        ("follow", follow.to_vec()),
+        ("conflict", conflict.to_vec()),
+        ("slow-disk", wait.to_vec()),
+        ("snapshot", install(ClusterId::of(&[MemberId(1), MemberId(2), MemberId(3)]))),
+        ("snapshot-foreign", install(ClusterId(7))),
+        ("campaign", vec![later(), request_vote(5), later(), request_vote(6), timeout_now(6)]),
+        ("words", messages().into_values().map(hear_all).collect()),
+    ])
+}
+
+/// A leader sends a snapshot, and goes on behind it.
+fn install(cluster: ClusterId) -> Vec<Bytes> {
+    vec![heartbeat(2, 3), snapshot(cluster), append(2, 9, 1), heartbeat(2, 10)]
+}
+
+fn hear(message: raft::Message) -> Bytes {
+    hear_all(Message::Raft(message))
+}
+
+fn hear_all(message: Message) -> Bytes {
+    let mut frame = BytesMut::new();
+    peer::encode(message, &mut frame);
+    [&[1], &frame[peer::FRAME_HEADER_BYTES..]].concat().into()
+}
+
+/// One entry behind `prev_index`, of the leader's own term.
+fn append(term: u64, prev_index: u64, prev_term: u64) -> Bytes {
+    let index = Index(prev_index + 1);
+    let payload = encoded(Body::V3(v3::Write::Put(put("a", "1"))));
+    let entry = match index.0 {
+        4 => Entry::new(Term(term), index, EntryKind::Empty, Bytes::new()),
+        _ => Entry::new(Term(term), index, EntryKind::Command, payload),
+    };
+    hear(raft::Message::Append {
+        term: Term(term),
+        prev_index: Index(prev_index),
+        prev_term: Term(prev_term),
+        commit_index: Index(prev_index),
+        entries: vec![entry],
+    })
+}
+
+fn heartbeat(term: u64, commit: u64) -> Bytes {
+    let (term, commit_index) = (Term(term), Index(commit));
+    hear(raft::Message::Heartbeat { term, commit_index, round: 1 })
+}
+
+fn request_vote(term: u64) -> Bytes {
+    hear(raft::Message::RequestVote {
+        term: Term(term),
+        pre: false,
+        transfer: false,
+        last_index: Index(9),
+        last_term: Term(1),
+    })
+}
+
+fn timeout_now(term: u64) -> Bytes {
+    hear(raft::Message::TimeoutNow { term: Term(term) })
+}
+
+fn snapshot(cluster: ClusterId) -> Bytes {
+    let bytes = Bytes::from(checkpoint(usize::MAX, cluster));
+    let (snapshot, checksum) = (raft::SnapshotId { term: Term(1), index: Index(9) }, crc(&bytes));
+    let total = bytes.len().try_into().expect("seeds are small");
+    let chunk = raft::SnapshotChunk { snapshot, offset: 0, total, checksum, bytes };
+    hear(raft::Message::Chunk { term: Term(2), chunk })
+}
+
+/// CRC-32C, bit by bit.
+fn crc(bytes: &[u8]) -> u32 {
+    let shifted = |crc: u32| if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 };
+    !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| shifted(crc)))
 }
