@@ -41,6 +41,8 @@ pub const APPLY_BYTES_PER_TURN: usize = 4 << 20;
 pub const SLICE_KEYS: usize = 1_000;
 /// Removals of many keys that go on in the v3 store; another one waits.
 pub const REMOVALS_PENDING_MAX: usize = 16;
+/// The commands of this member's clients that wait for their outcome, in bytes.
+pub const WAITING_BYTES_MAX: usize = 256 << 20;
 /// Requests that wait in the replica for their outcome.
 pub const REQUESTS_PENDING_MAX: usize = 65_536;
 /// The most operations in one list of a transaction (etcd: `--max-txn-ops`).
@@ -62,4 +64,5 @@ const _: () = assert!(V2_BODY_BYTES_MAX < ENTRY_BYTES_MAX);
 const _: () = assert!(ENTRY_BYTES_MAX < APPEND_BYTES_MAX);
 const _: () = assert!(APPEND_BYTES_TARGET < INFLIGHT_BYTES_MAX);
 const _: () = assert!(ENTRY_BYTES_MAX < UNCOMMITTED_BYTES_MAX);
+const _: () = assert!(UNCOMMITTED_BYTES_MAX <= WAITING_BYTES_MAX);
 const _: () = assert!(ZEROS_AHEAD_BYTES < SEGMENT_BYTES);

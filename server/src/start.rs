@@ -128,7 +128,13 @@ fn recover(mut recovery: Recovery, data_dir: &DataDir) -> Result<Replica, String
                     .map_err(|error| log::error!(error:% = error; "cannot read {:?}", read.file))
                     .ok();
             }
-            RecoveryStep::Ready(replica) => return Ok(*replica),
+            RecoveryStep::Ready(replica) => {
+                if let Some(tail) = recovery.dropped() {
+                    let (offset, reason) = (tail.offset, tail.reason);
+                    log::warn!(offset, reason; "dropped an unsynced tail of {}", tail.file);
+                }
+                return Ok(*replica);
+            }
             RecoveryStep::Failed(error) => return Err(error.to_string()),
         }
     }

@@ -7,6 +7,7 @@ use super::peers::Peers;
 use super::writes::Writes;
 use super::{Effect, Effects, Failure, Message, Options, RequestId, admission};
 use crate::identity::{Incarnation, MemberId};
+use crate::limits;
 use crate::raft::{EntryKind, Raft, Refused};
 use crate::store::command::{self, Body, Command};
 use crate::store::membership::Refusal;
@@ -58,6 +59,10 @@ impl Proposals {
         if payload.len() > limit {
             return self.refuse(identity.counter, Failure::TooLarge);
         }
+        if self.writes.bytes() + payload.len() > limits::WAITING_BYTES_MAX {
+            return self.refuse(identity.counter, Failure::TooManyRequests);
+        }
+        self.writes.weigh(identity.counter, payload.len());
         self.propose(identity.counter, kind, payload, way)
     }
 

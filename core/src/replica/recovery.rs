@@ -126,6 +126,7 @@ pub struct Recovery {
     bootstrap: Option<Bootstrap>,
     now: Now,
     stage: Stage,
+    dropped: Option<wal::Tail>,
 }
 
 enum Stage {
@@ -187,7 +188,7 @@ impl Recovery {
         let mut checkpoints: Vec<Found> =
             found.iter().copied().filter(|f| matches!(f.file, File::Checkpoint(_))).collect();
         checkpoints.sort_by_key(|found| found.file);
-        Self { options, found, bootstrap, now, stage: Stage::Choosing(checkpoints) }
+        Self { options, found, bootstrap, now, stage: Stage::Choosing(checkpoints), dropped: None }
     }
 
     /// Goes on with the bytes that the last step asked for; none at first, and when they could
@@ -200,6 +201,13 @@ impl Recovery {
                 RecoveryStep::Failed(error)
             }
         }
+    }
+
+    /// Where the log ended before its bytes did: what was written there, but not synced before
+    /// the crash, is dropped. Nobody was told of it.
+    #[must_use]
+    pub fn dropped(&self) -> Option<wal::Tail> {
+        self.dropped
     }
 
     fn advance(&mut self, bytes: Option<Bytes>) -> Result<RecoveryStep, RecoveryError> {
@@ -296,7 +304,10 @@ impl Recovery {
                     return Ok(RecoveryStep::Read(read));
                 }
                 wal::Step::Committed(entries) => replaying.apply(entries)?,
-                wal::Step::Done(recovered) => return self.finish(*replaying, *recovered),
+                wal::Step::Done(recovered) => {
+                    self.dropped = recovered.dropped;
+                    return self.finish(*replaying, *recovered);
+                }
             }
         }
     }

@@ -19,6 +19,8 @@ use crate::time::Instant;
 /// - The slot at position `i` belongs to the counter `first + i`.
 /// - Deadlines never decrease from the front to the back.
 /// - `parked` counters are waiting, in ascending order.
+/// - `bytes` is the size of all commands that are waited for: each may be parked, or in a message to
+///   the leader.
 pub(super) struct Writes {
     member: MemberId,
     incarnation: Incarnation,
@@ -26,10 +28,12 @@ pub(super) struct Writes {
     slots: VecDeque<Option<Waiting>>,
     parked: VecDeque<(u64, EntryKind, Bytes)>,
     count: usize,
+    bytes: usize,
 }
 
 #[derive(Clone, Copy)]
 struct Waiting {
+    bytes: usize,
     /// None when the member itself asks.
     request: Option<RequestId>,
     since: Instant,
@@ -51,7 +55,27 @@ impl Writes {
             slots: VecDeque::new(),
             parked: VecDeque::new(),
             count: 0,
+            bytes: 0,
         }
+    }
+
+    /// The size of all commands that are waited for.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The size of a command, once it is encoded under its identity.
+    pub(super) fn weigh(&mut self, counter: u64, bytes: usize) {
+        if let Some(Some(waiting)) = self.slot(counter) {
+            waiting.bytes = bytes;
+            self.bytes += bytes;
+        }
+    }
+
+    fn forget(&mut self, waiting: Waiting) {
+        self.count -= 1;
+        self.bytes -= waiting.bytes;
+        self.trim();
     }
 
     /// How many wait for their outcome.
@@ -67,7 +91,7 @@ impl Writes {
         deadline: Instant,
     ) -> Identity {
         let counter = self.first + self.slots.len() as u64;
-        self.slots.push_back(Some(Waiting { request, since, deadline }));
+        self.slots.push_back(Some(Waiting { bytes: 0, request, since, deadline }));
         self.count += 1;
         Identity { member: self.member, incarnation: self.incarnation, counter }
     }
@@ -101,8 +125,7 @@ impl Writes {
             return None;
         }
         let waiting = self.slot(identity.counter)?.take()?;
-        self.count -= 1;
-        self.trim();
+        self.forget(waiting);
         Some(waiting.request)
     }
 
@@ -120,8 +143,7 @@ impl Writes {
         }
         self.slots.pop_front();
         self.first += 1;
-        self.count -= 1;
-        self.trim();
+        self.forget(waiting);
         Some(Expired { request: waiting.request, since: waiting.since })
     }
 
@@ -147,6 +169,7 @@ impl Writes {
     pub(super) fn drain(&mut self) -> Vec<RequestId> {
         self.first += self.slots.len() as u64;
         self.count = 0;
+        self.bytes = 0;
         self.parked.clear();
         self.slots.drain(..).flatten().filter_map(|waiting| waiting.request).collect()
     }
@@ -203,8 +226,11 @@ mod tests {
         assert_eq!(writes.expire(at(5)).and_then(|e| e.request), Some(RequestId(10)));
         assert!(writes.expire(at(5)).is_none());
         assert_eq!(writes.close(first), None);
+        writes.weigh(second.counter, 7);
+        assert_eq!(writes.bytes(), 7);
         writes.park(second.counter, EntryKind::Command, Bytes::new());
         assert_eq!(writes.expire(at(9)).and_then(|e| e.request), Some(RequestId(11)));
         assert!(writes.unpark().is_empty(), "nobody waits for it");
+        assert_eq!(writes.bytes(), 0);
     }
 }
