@@ -7,7 +7,7 @@ use prost::Message;
 use quorra_net::json;
 use quorra_net::proto;
 
-use crate::question::{Asked, call, request};
+use crate::question::{Answer, Asked, call, request};
 
 /// A body that can be read says the same as protobuf: it comes back when it is encoded and decoded,
 /// and the gateway asks what gRPC asks.
@@ -17,11 +17,10 @@ pub fn run(bytes: &[u8]) {
         let body = Bytes::copy_from_slice(bytes);
         let by_json = asked.begin(&request(b"POST", path.as_bytes(), b"", body));
         if let Some(message) = message {
-            let by_grpc = asked.begin(&call(method, message.into()));
-            assert!(
-                by_json == by_grpc || format!("{by_json:?}").starts_with("Status"),
-                "both ways to the v3 API ask the same: {by_json:?} and {by_grpc:?}"
-            );
+            match (by_json, asked.begin(&call(method, message.into()))) {
+                (Answer::Status(_), Answer::Status(_)) => {}
+                (by_json, by_grpc) => assert_eq!(by_json, by_grpc, "both ways ask the same"),
+            }
         }
     };
     let range = read(json::read::<proto::RangeRequest>(bytes));

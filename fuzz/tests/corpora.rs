@@ -15,6 +15,18 @@ fn no_input_breaks_a_rule() {
     });
 }
 
+/// `fuzz/run` and the corpora know the targets by these names.
+#[test]
+fn every_corpus_belongs_to_a_target() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus");
+    let entries = std::fs::read_dir(folder).expect("there are corpora");
+    for entry in entries {
+        let name = entry.expect("they can be listed").file_name();
+        let known = TARGETS.iter().any(|(target, _)| name == *target) || name == "canary";
+        assert!(known, "{name:?} is no target's");
+    }
+}
+
 /// If this does not fail, neither would anything else.
 #[test]
 #[should_panic(expected = "mid > len")]
