@@ -125,7 +125,9 @@ impl Connection {
     }
 
     fn next_head(&mut self, now: Now) -> Result<Option<Event>, Refusal> {
-        let Some(end) = head::find_end(&self.input, &mut self.scanned)? else {
+        // What lies beyond the limit is not looked at: it is too large before it is anything else.
+        let within = &self.input[..self.input.len().min(self.limits.head_bytes)];
+        let Some(end) = head::find_end(within, &mut self.scanned)? else {
             if self.input.len() >= self.limits.head_bytes {
                 return Err(Refusal::HEAD_TOO_LARGE);
             }
@@ -136,9 +138,6 @@ impl Connection {
             }
             return Ok(None);
         };
-        if end > self.limits.head_bytes {
-            return Err(Refusal::HEAD_TOO_LARGE);
-        }
         let head = head::parse(&self.input[..end])?;
         self.input.advance(end);
         let limit = self.limits.body_bytes(&head.path);

@@ -111,6 +111,21 @@ fn an_endless_head_is_refused_at_its_bound() {
     assert!(connection.output().starts_with(b"HTTP/1.1 431 "));
 }
 
+/// A head that was too long, and broken behind its limit, was answered by how it was split: 400
+/// where all of it came at once, and 431 else.
+#[test]
+fn what_lies_beyond_a_heads_bound_is_not_looked_at() {
+    let head = [&b"GET / HTTP/1.1\r\nX: "[..], &[b'y'; 1 << 20], b"\n\n"].concat();
+    for piece in [head.len(), 10_000] {
+        let mut connection = connection();
+        for bytes in head.chunks(piece) {
+            connection.receive(at(0), bytes);
+            assert!(connection.next_event(at(0)).is_none());
+        }
+        assert!(connection.output().starts_with(b"HTTP/1.1 431 "));
+    }
+}
+
 #[test]
 fn slow_senders_have_deadlines_and_idle_connections_have_none() {
     let mut connection = connection();
