@@ -10,6 +10,8 @@ use quorra_core::wal::Found;
 #[derive(Default)]
 pub(crate) struct Disk {
     files: BTreeMap<File, Vec<u8>>,
+    /// Not published yet: a restart does not see them.
+    temporary: BTreeMap<File, Vec<u8>>,
 }
 
 impl Disk {
@@ -24,16 +26,25 @@ impl Disk {
 
     pub(crate) fn perform(&mut self, operation: DiskOp) {
         match operation {
-            DiskOp::Create(file) => drop(self.files.insert(file, Vec::new())),
+            DiskOp::Create(file) => drop(self.temporary.insert(file, Vec::new())),
             DiskOp::Write { file, offset, bytes } => self.put(file, offset, &bytes),
             DiskOp::Zero { file, offset, length } => self.put(file, offset, &vec![0; size(length)]),
-            DiskOp::Publish(_) => {}
-            DiskOp::Remove(file) => drop(self.files.remove(&file)),
+            DiskOp::Publish(file) => {
+                let content = self.temporary.remove(&file).expect("only what exists is published");
+                self.files.insert(file, content);
+            }
+            DiskOp::Remove(file) => {
+                self.files.remove(&file);
+                self.temporary.remove(&file);
+            }
         }
     }
 
     fn put(&mut self, file: File, offset: u64, bytes: &[u8]) {
-        let content = self.files.entry(file).or_default();
+        let content = match self.files.get_mut(&file) {
+            Some(content) => content,
+            None => self.temporary.get_mut(&file).expect("only what exists is written"),
+        };
         let (start, end) = (size(offset), size(offset) + bytes.len());
         content.resize(content.len().max(end), 0);
         content[start..end].copy_from_slice(bytes);

@@ -23,14 +23,15 @@ pub fn run(bytes: &[u8]) {
     session(Listener::Peer, &pieces::split(bytes));
 }
 
-/// What came back, and the state's hash afterwards.
+/// What came back, and the state's hash a little later.
 fn session(listener: Listener, pieces: &[&[u8]]) -> (Vec<u8>, Option<u64>) {
     let mut member = Member::started();
     member.open(TESTED, listener);
     pieces.iter().for_each(|piece| member.send(TESTED, piece));
-    let hash = member.state_hash().map(|(_, hash)| hash);
     member.half_close(TESTED);
+    // What has a time to live of nothing goes at the next turn, however many there were.
     (0..20).for_each(|_| member.wait());
+    let hash = member.state_hash().map(|(_, hash)| hash);
     let answers = member.take(TESTED);
     member.cut(TESTED);
     check_service(&mut member);

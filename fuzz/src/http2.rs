@@ -3,11 +3,14 @@
 use bytes::{Bytes, BytesMut};
 use quorra_core::time::{Duration, Instant, Now, WallTime};
 use quorra_net::grpc;
-use quorra_net::http::{Body, Event, Limits, Protocol, Response};
+use quorra_net::http::{Body, Event, Limits, Protocol, Request, Response, StreamId};
 use quorra_net::http2::{Connection, PREFACE};
 
 use crate::pieces;
 
+/// Small enough to be met.
+const LIMITS: Limits =
+    Limits { head_bytes: 300, form_bytes: 40, message_bytes: 60, output_bytes: 2_000 };
 const NOW: Now = Now { monotonic: Instant(1 << 40), wall: WallTime(0) };
 /// Length, type, flags and stream (RFC 9113, 4.1).
 const FRAME_HEADER_BYTES: usize = 9;
@@ -23,7 +26,7 @@ pub fn run(bytes: &[u8]) {
 }
 
 fn outputs(pieces: &[&[u8]], at_once: bool) -> BytesMut {
-    let mut connection = Connection::new(Limits::new(1_000), false, NOW);
+    let mut connection = Connection::new(LIMITS, false, NOW);
     let mut out = BytesMut::new();
     for piece in pieces {
         connection.receive(NOW, piece);
@@ -39,23 +42,36 @@ fn outputs(pieces: &[&[u8]], at_once: bool) -> BytesMut {
     out
 }
 
+/// Answers every request, as the client reads.
 fn serve(connection: &mut Connection, out: &mut BytesMut) {
-    while let Some(event) = connection.next_event(NOW) {
-        let Event::Request(stream, request) = event else { continue };
-        let echo = request.body.clone();
-        match request.path.len() % 3 {
-            0 => connection.respond(NOW, stream, grpc::respond(Body::Full(echo))),
-            1 => {
-                let head = Response::new(200, Bytes::new());
-                connection.respond(NOW, stream, Response { body: Body::Stream, ..head });
-                connection.data(stream, echo);
-                connection.end(stream, vec![("grpc-status", Bytes::from_static(b"0"))]);
+    loop {
+        while let Some(event) = connection.next_event(NOW) {
+            if let Event::Request(stream, request) = event {
+                answer(connection, stream, request);
             }
-            _ => connection.respond(NOW, stream, Response::new(404, request.path)),
         }
+        connection.pump();
+        let written = connection.output().split();
+        if written.is_empty() {
+            return;
+        }
+        out.extend_from_slice(&written);
     }
-    connection.pump();
-    out.extend_from_slice(&connection.output().split());
+}
+
+/// In one of three ways.
+fn answer(connection: &mut Connection, stream: StreamId, request: Request) {
+    let echo = request.body.clone();
+    match request.path.len() % 3 {
+        0 => connection.respond(NOW, stream, grpc::respond(Body::Full(echo))),
+        1 => {
+            let head = Response::new(200, Bytes::new());
+            connection.respond(NOW, stream, Response { body: Body::Stream, ..head });
+            connection.data(stream, echo);
+            connection.end(stream, vec![("grpc-status", Bytes::from_static(b"0"))]);
+        }
+        _ => connection.respond(NOW, stream, Response::new(404, request.path)),
+    }
 }
 
 /// What goes out is whole frames.
