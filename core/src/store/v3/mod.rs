@@ -278,7 +278,14 @@ impl Store {
     /// Nobody waits for this any more: a read is dropped, a write loses its answer only.
     pub fn cancel(&mut self, work: WorkId) {
         self.assemblies.remove(&work);
-        self.tasks.retain(|queued| queued.work != work || matches!(queued.task, Task::Remove(_)));
+        let Self { tasks, content, .. } = self;
+        tasks.retain(|queued| match queued.task {
+            Task::Remove(place) if queued.work == work => {
+                content.removals.cancel_answer(place);
+                true
+            }
+            _ => queued.work != work,
+        });
         if let Some(blocked) = &mut self.blocked
             && blocked.work == work
         {

@@ -77,6 +77,12 @@ impl Removals {
         self.pending.remove(&place).expect("a removal is pending until it is carried out")
     }
 
+    /// Nobody waits for what a removal ends: it goes on without gathering that for the answer.
+    pub(super) fn cancel_answer(&mut self, place: Revision) {
+        let removal = self.pending.get_mut(&place).expect("a removal is pending until it is over");
+        removal.ended.answered = None;
+    }
+
     pub(super) fn len(&self) -> usize {
         self.pending.len()
     }
