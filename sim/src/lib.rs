@@ -4,7 +4,7 @@
 //! The one idea: a member is a function of its inputs, so a world that makes up every input from
 //! one seed can be lived through again, step by step, on any machine. Two worlds share faults,
 //! workloads, models and checkers: the [`core_world`] drives replicas by messages, the
-//! host world (`host_world`) drives whole hosts by the bytes of their connections.
+//! [`host_world`] drives whole hosts by the bytes of their connections.
 //!
 //! The invariant: a seed fixes the world. Nothing here reads a clock, an address, a hash map's
 //! order or the machine's randomness; [`trace::Trace`] sums up every step, so that two runs can be
@@ -19,7 +19,6 @@ pub mod core_world;
 pub mod disk;
 pub mod faults;
 pub mod history;
-#[cfg(madsim)]
 pub mod host_world;
 pub mod model;
 pub mod network;

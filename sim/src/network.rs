@@ -111,6 +111,21 @@ impl Network {
         !self.cut.contains(&(a, b)) && !self.cut.contains(&(b, a))
     }
 
+    /// Whether one direction carries.
+    #[must_use]
+    pub fn carries(&self, from: usize, to: usize) -> bool {
+        !self.cut.contains(&(from, to))
+    }
+
+    /// How long a piece of a byte stream takes: what is lost is sent again, later.
+    pub fn latency(&mut self, from: usize, to: usize) -> u64 {
+        let (low, high) = self.weather.delay;
+        let extra = self.slow.get(&(from, to)).copied().unwrap_or_default();
+        let lost = self.chance.per_mille(self.weather.loss);
+        let again = if lost { self.chance.between(50_000_000, 300_000_000) } else { 0 };
+        nanos(self.chance.time(low, high) + extra) + again
+    }
+
     /// Keeps the seats apart, in random groups.
     pub fn part(&mut self, partition: Partition, seats: usize) {
         let mut order: Vec<usize> = (0..seats).collect();

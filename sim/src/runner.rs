@@ -8,8 +8,8 @@ use std::thread;
 
 use crate::check::{Verdict, Violation};
 use crate::core_world::CoreWorld;
+use crate::host_world::HostWorld;
 use crate::options::{Options, World};
-#[cfg(madsim)]
 use crate::trace::Trace;
 
 /// What came of a seed.
@@ -96,24 +96,25 @@ fn live_core(seed: u64, options: &Options) -> Report {
     let mut world = CoreWorld::new(seed, options.plant, options.trace);
     let swarm = options.trace.then(|| format!("{:?}", world.swarm()));
     let verdict = catch_unwind(AssertUnwindSafe(|| world.run()));
-    let verdict = verdict.unwrap_or_else(|panic| Err(Violation(told(&*panic))));
-    let (hash, steps) = (world.trace.hash(), world.trace.steps());
-    let mut lines: Vec<String> = swarm.into_iter().collect();
-    lines.extend(world.trace.into_lines());
-    Report { seed, verdict, hash, steps, lines }
+    report(seed, verdict, swarm, world.trace)
 }
 
-#[cfg(madsim)]
 fn live_host(seed: u64, options: &Options) -> Report {
-    let outcome = catch_unwind(|| crate::host_world::live(seed, options.trace));
-    let lost = |panic: Box<dyn Any + Send>| (Err(Violation(told(&*panic))), Trace::new(false));
-    let (verdict, trace) = outcome.unwrap_or_else(lost);
-    let (hash, steps) = (trace.hash(), trace.steps());
-    Report { seed, verdict, hash, steps, lines: trace.into_lines() }
+    let mut world = HostWorld::new(seed, options.plant, options.trace);
+    let swarm = options.trace.then(|| format!("{:?}", world.swarm()));
+    let verdict = catch_unwind(AssertUnwindSafe(|| world.run()));
+    report(seed, verdict, swarm, world.trace)
 }
 
-#[cfg(not(madsim))]
-fn live_host(seed: u64, _: &Options) -> Report {
-    let verdict = Err(Violation("the host world needs --cfg madsim".into()));
-    Report { seed, verdict, hash: 0, steps: 0, lines: Vec::new() }
+fn report(
+    seed: u64,
+    verdict: Result<Verdict, Box<dyn Any + Send>>,
+    swarm: Option<String>,
+    trace: Trace,
+) -> Report {
+    let verdict = verdict.unwrap_or_else(|panic| Err(Violation(told(&*panic))));
+    let (hash, steps) = (trace.hash(), trace.steps());
+    let mut lines: Vec<String> = swarm.into_iter().collect();
+    lines.extend(trace.into_lines());
+    Report { seed, verdict, hash, steps, lines }
 }

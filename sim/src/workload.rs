@@ -59,6 +59,19 @@ impl Workload {
         Request::V3Write(Write::Put(Put { value, ..self.put() }))
     }
 
+    /// The same in the v2 store.
+    pub fn v2_probe(&mut self) -> Request {
+        self.made += 1;
+        let (path, value) = (self.file(), format!("#{}#", self.made).into());
+        Request::V2Write(v2::Write::Set {
+            path,
+            value,
+            directory: false,
+            ttl: None,
+            refresh: false,
+        })
+    }
+
     fn value(&mut self) -> Bytes {
         let padding = self.chance.pick(&[0, 0, 0, 100, 3_000]);
         format!("#{}#{}", self.made, "x".repeat(padding)).into()

@@ -194,6 +194,12 @@ impl Host {
         &self.replica
     }
 
+    /// Requests of clients that the replica was asked and has not answered for good.
+    #[must_use]
+    pub fn requests_open(&self) -> usize {
+        self.owners.values().filter(|owner| matches!(owner, Owner::Call(..))).count()
+    }
+
     /// Panics if an invariant is broken; for the simulator and the fuzzer.
     pub fn check(&self) {
         self.replica.check();

@@ -14,7 +14,7 @@
 mod connection;
 mod frame;
 mod head;
-mod hpack;
+pub mod hpack;
 mod incoming;
 mod keepalive;
 mod reader;

@@ -1,297 +1,345 @@
-//! The driver of one host: the production loop over simulated connections and disks.
+//! A member's process: its host, its sockets, and the turns that it takes.
+//!
+//! The same shape as the production reactor's: peers' bytes and the disk's answers first (a process
+//! that stood still must read the heartbeats it missed before it may think of campaigning), then
+//! time, then clients within a budget; one flush; then the actions, one by one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 
-use bytes::Bytes;
-use quorra_core::disk::{DiskRead, Lane, Ticket};
-use quorra_core::identity::Incarnation;
-use quorra_core::replica::{Job, JobId, JobResult, ReadId, StopReason};
-use quorra_net::host::{Action, ConnectionId, Host, Input, Listener, Options};
+use quorra_core::raft::Index;
+use quorra_core::time::Now;
+use quorra_net::host::{Action, ConnectionId, Host, Input, Listener};
 
-use super::wires::{Found, WireId};
-use super::{Ended, Shared, clock_of};
-use crate::chance::nanos;
-use crate::core_world::member;
+use super::step::Step;
+use super::wires::{Read, WireId, Wires, Written};
+use crate::chance::Chance;
+use crate::check::{Verdict, require};
+use crate::trace::Trace;
 
-/// What comes back later, for the host's next turn.
-enum Answer {
-    Lane(Lane),
-    Read(ReadId, DiskRead),
-    Job(JobId, usize),
-    Dialled(ConnectionId, String),
+/// What one connection may read in a turn.
+const RECEIVED_BYTES_MAX: usize = 64 << 10;
+/// What all clients together may read in a turn.
+const TURN_BYTES_MAX: usize = 1 << 20;
+/// How long a closed connection is kept for the other side to finish reading.
+const LINGER: u64 = 500_000_000;
+/// More than this never waits for one reader: some answers, and the windows of HTTP/2.
+const OUTPUT_BYTES_MAX: usize = 40 << 20;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// The host has let go; its output is still written.
+    Closing,
+    /// All is written; what still comes is read and dropped.
+    Lingering,
 }
 
-/// A running host.
-pub(super) struct Driver {
-    shared: Shared,
-    seat: usize,
-    host: Host,
-    wires: BTreeMap<ConnectionId, WireId>,
-    names: BTreeMap<WireId, ConnectionId>,
-    paused: BTreeSet<WireId>,
-    writable: BTreeSet<ConnectionId>,
-    closing: BTreeSet<ConnectionId>,
-    answers: BTreeMap<(u64, u64), Answer>,
-    made: u64,
+#[derive(Debug)]
+struct Socket {
+    wire: WireId,
+    side: usize,
+    peer: bool,
+    paused: bool,
+    queued: bool,
+    ended: bool,
+    phase: Phase,
+}
+
+/// A running member.
+pub(super) struct Process {
+    pub(super) host: Host,
+    /// The index at which its state was compared with the others' last.
+    pub(super) compared: Option<Index>,
+    /// Told to the host in the next turn, before clients are.
+    pub(super) inputs: Vec<Input<'static>>,
+    /// When its next turn is due.
+    pub(super) turn: Option<u64>,
+    /// It stands still until then.
+    pub(super) paused: u64,
+    /// It dies in its next turn, after so many actions.
+    pub(super) dies_after: Option<usize>,
+    sockets: BTreeMap<ConnectionId, Socket>,
+    named: BTreeMap<WireId, ConnectionId>,
+    dialing: BTreeMap<WireId, ConnectionId>,
+    backlog: VecDeque<(WireId, Listener)>,
+    ready_peers: VecDeque<ConnectionId>,
+    ready_clients: VecDeque<ConnectionId>,
+    lingering: VecDeque<(u64, ConnectionId)>,
     accepted: u64,
 }
 
-impl Driver {
-    /// Starts a member from what its disk holds.
-    pub(super) fn start(shared: Shared, seat: usize) -> Result<Self, String> {
-        let mut world = shared.lock();
-        let now = clock_of(&world, seat);
-        world.incarnations[seat] += 1;
-        let incarnation = world.incarnations[seat];
-        let identity = world.identities[seat].clone();
-        let knobs = world.swarm.knobs.clone();
-        let seed = world.chance.bits();
-        let options = member::options(&knobs, identity.id, incarnation, seed);
-        let bootstrap = member::bootstrap(world.cluster, identity.id, world.identities.clone());
-        let replica = member::recover(&mut world.disks[seat], options, Some(bootstrap), now)
-            .map_err(|error| format!("m{seat} cannot start: {error}"))?;
-        let options = Options {
-            name: format!("m{seat}"),
-            client_urls: vec![format!("http://10.0.0.{seat}:2379")],
-            v2: true,
-            request_bytes_max: quorra_core::limits::REQUEST_BYTES_DEFAULT,
-            cors: Vec::new(),
-            host_whitelist: Vec::new(),
-            incarnation: Incarnation(incarnation),
-            connections_max: 1_000,
-            command_line: Vec::new(),
-            file_descriptor_limit: 1_024,
-        };
-        let host = Host::new(options, *replica, now);
-        drop(world);
-        let (wires, names) = (BTreeMap::new(), BTreeMap::new());
-        let (paused, writable) = (BTreeSet::new(), BTreeSet::new());
-        let (closing, answers) = (BTreeSet::new(), BTreeMap::new());
-        Ok(Self {
-            shared,
-            seat,
+impl Process {
+    pub(super) fn new(host: Host) -> Self {
+        Self {
             host,
-            wires,
-            names,
-            paused,
-            writable,
-            closing,
-            answers,
-            made: 0,
+            compared: None,
+            inputs: Vec::new(),
+            turn: None,
+            paused: 0,
+            dies_after: None,
+            sockets: BTreeMap::new(),
+            named: BTreeMap::new(),
+            dialing: BTreeMap::new(),
+            backlog: VecDeque::new(),
+            ready_peers: VecDeque::new(),
+            ready_clients: VecDeque::new(),
+            lingering: VecDeque::new(),
             accepted: 0,
-        })
-    }
-
-    /// When the next turn is due if no byte comes before.
-    pub(super) fn deadline(&self) -> u64 {
-        let world = self.shared.lock();
-        let tick = world.clocks[self.seat].time_of(self.host.deadline());
-        self.answers.keys().next().map_or(tick, |(at, _)| tick.min(*at))
-    }
-
-    /// One turn: what came in, the tick, the flush, and what is to be done about it.
-    pub(super) fn turn(&mut self, time: u64) -> Option<Ended> {
-        let now = clock_of(&self.shared.lock(), self.seat);
-        self.take_bytes(time);
-        self.take_answers(time);
-        if self.host.deadline() <= now.monotonic {
-            self.host.input(now, Input::Tick);
         }
-        self.host.input(now, Input::Flush);
-        while let Some(action) = self.host.next_action() {
-            if let Some(ended) = self.perform(time, action) {
-                return Some(ended);
+    }
+
+    /// A connection waits to be accepted.
+    pub(super) fn knock(&mut self, wire: WireId, listener: Listener) {
+        self.backlog.push_back((wire, listener));
+    }
+
+    /// A connection is being opened.
+    pub(super) fn dials(&mut self, wire: WireId, connection: ConnectionId) {
+        self.dialing.insert(wire, connection);
+    }
+
+    /// A connection that was dialed is open.
+    pub(super) fn opened(&mut self, wire: WireId, wires: &mut Wires) {
+        let Some(connection) = self.dialing.remove(&wire) else { return wires.reset(wire, 0) };
+        self.add(connection, wire, 0, true);
+        self.inputs.push(Input::Connected(connection));
+    }
+
+    fn add(&mut self, connection: ConnectionId, wire: WireId, side: usize, peer: bool) {
+        let phase = Phase::Open;
+        let (paused, queued, ended) = (false, false, false);
+        let socket = Socket { wire, side, peer, paused, queued, ended, phase };
+        self.sockets.insert(connection, socket);
+        self.named.insert(wire, connection);
+    }
+
+    /// Something can be done on a connection, or it is broken.
+    pub(super) fn ready(&mut self, wire: WireId, wires: &mut Wires) {
+        if let Some(connection) = self.dialing.remove(&wire) {
+            wires.close(wire, 0);
+            self.inputs.push(Input::Closed(connection));
+        } else if let Some(connection) = self.named.get(&wire).copied() {
+            self.enqueue(connection);
+        }
+    }
+
+    fn enqueue(&mut self, id: ConnectionId) {
+        let Some(socket) = self.sockets.get_mut(&id) else { return };
+        if !std::mem::replace(&mut socket.queued, true) {
+            match socket.peer {
+                true => self.ready_peers.push_back(id),
+                false => self.ready_clients.push_back(id),
             }
         }
-        self.write_out(time);
-        self.observe(time)
     }
 
-    fn take_bytes(&mut self, time: u64) {
-        let (now, found, accepted) = {
-            let mut world = self.shared.lock();
-            let accepted = std::mem::take(&mut world.accepted[self.seat]);
-            let found = world.wires.look(time, self.seat, &self.paused);
-            (clock_of(&world, self.seat), found, accepted)
-        };
-        for (wire, listener) in accepted {
-            let connection = ConnectionId(self.accepted * 2);
-            self.accepted += 1;
-            self.name(connection, wire);
-            self.host.input(now, Input::Accepted { connection, listener, remote: "10.0.1.1:1" });
+    /// Whether the next turn should come at once.
+    pub(super) fn has_more(&self) -> bool {
+        !self.ready_peers.is_empty() || !self.ready_clients.is_empty() || !self.inputs.is_empty()
+    }
+
+    /// Connections of clients that are open.
+    pub(super) fn clients(&self) -> usize {
+        self.sockets.values().filter(|socket| !socket.peer).count()
+    }
+
+    /// When the first lingering connection is closed for good.
+    pub(super) fn linger_ends(&self) -> Option<u64> {
+        self.lingering.front().map(|(until, _)| *until)
+    }
+}
+
+/// A process in a turn, and what it touches.
+pub(super) struct Turn<'a> {
+    pub(super) seat: usize,
+    pub(super) time: u64,
+    pub(super) now: Now,
+    pub(super) process: &'a mut Process,
+    pub(super) wires: &'a mut Wires,
+    pub(super) chance: &'a mut Chance,
+    pub(super) trace: &'a mut Trace,
+}
+
+impl Turn<'_> {
+    /// Takes in what came, up to the flush.
+    pub(super) fn gather(&mut self) -> Verdict {
+        let now = self.now;
+        for _ in 0..self.process.ready_peers.len() {
+            if let Some(id) = self.process.ready_peers.pop_front() {
+                self.serve(id)?;
+            }
         }
-        for found in found {
-            match found {
-                Found::Bytes(wire, bytes) => {
-                    if let Some(id) = self.names.get(&wire) {
-                        self.host.input(now, Input::Received(*id, &bytes));
-                    }
+        for input in std::mem::take(&mut self.process.inputs) {
+            self.process.host.input(now, input);
+        }
+        if self.process.host.deadline() <= now.monotonic {
+            self.process.host.input(now, Input::Tick);
+        }
+        self.accept();
+        self.serve_clients()?;
+        self.process.host.input(now, Input::Flush);
+        self.end_lingering();
+        Ok(())
+    }
+
+    fn accept(&mut self) {
+        while let Some((wire, listener)) = self.process.backlog.pop_front() {
+            let connection = ConnectionId(self.process.accepted * 2);
+            self.process.accepted += 1;
+            let peer = listener == Listener::Peer;
+            self.process.add(connection, wire, 1, peer);
+            self.trace.record(self.time, &Step::Accepted { seat: self.seat, wire, peer });
+            let remote = "10.0.0.9:1";
+            self.process.host.input(self.now, Input::Accepted { connection, listener, remote });
+            self.process.enqueue(connection);
+        }
+    }
+
+    fn serve_clients(&mut self) -> Verdict {
+        let mut received = 0;
+        for _ in 0..self.process.ready_clients.len() {
+            if received >= TURN_BYTES_MAX || self.chance.per_mille(20) {
+                break;
+            }
+            if let Some(id) = self.process.ready_clients.pop_front() {
+                received += self.serve(id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what waits and reads once; the number of bytes read.
+    fn serve(&mut self, id: ConnectionId) -> Result<usize, crate::check::Violation> {
+        let Some(socket) = self.process.sockets.get_mut(&id) else { return Ok(0) };
+        socket.queued = false;
+        self.send(id)?;
+        let Some(socket) = self.process.sockets.get_mut(&id) else { return Ok(0) };
+        let open = socket.phase == Phase::Open;
+        if socket.paused || socket.ended || socket.phase == Phase::Closing {
+            return Ok(0);
+        }
+        let (wire, side) = (socket.wire, socket.side);
+        let mut count = 0;
+        match self.wires.read(wire, side, RECEIVED_BYTES_MAX) {
+            Read::Bytes(bytes) => {
+                count = bytes.len();
+                let step = Step::Received { seat: self.seat, wire, bytes: &bytes };
+                self.trace.record(self.time, &step);
+                if open {
+                    self.process.host.input(self.now, Input::Received(id, &bytes));
                 }
-                Found::Closed(wire) => {
-                    if let Some(id) = self.forget(wire) {
-                        self.host.input(now, Input::Closed(id));
-                    }
+                if self.wires.is_readable(wire, side) {
+                    self.process.enqueue(id);
                 }
             }
-        }
-    }
-
-    fn name(&mut self, id: ConnectionId, wire: WireId) {
-        self.wires.insert(id, wire);
-        self.names.insert(wire, id);
-    }
-
-    fn forget(&mut self, wire: WireId) -> Option<ConnectionId> {
-        let id = self.names.remove(&wire)?;
-        self.wires.remove(&id);
-        self.paused.remove(&wire);
-        self.writable.remove(&id);
-        (!self.closing.remove(&id)).then_some(id)
-    }
-
-    fn take_answers(&mut self, time: u64) {
-        while let Some(entry) = self.answers.first_entry().filter(|entry| entry.key().0 <= time) {
-            let answer = entry.remove();
-            self.take_answer(time, answer);
-        }
-    }
-
-    fn take_answer(&mut self, time: u64, answer: Answer) {
-        let now = clock_of(&self.shared.lock(), self.seat);
-        match answer {
-            Answer::Lane(lane) => {
-                let answer = self.shared.lock().disks[self.seat].finish(lane);
-                let ticket = Ticket(answer.ticket);
-                self.host.input(
-                    now,
-                    match answer.failure {
-                        None => Input::Durable(lane, ticket),
-                        Some(failure) => Input::Failed(lane, ticket, failure.into()),
-                    },
-                );
-                self.begin(time, lane);
-            }
-            Answer::Read(id, read) => {
-                let bytes = self.shared.lock().disks[self.seat].read(read);
-                self.host.input(now, Input::Read(id, bytes));
-            }
-            Answer::Job(id, length) => {
-                let secret = JobResult::Secret(Bytes::from(vec![7; length]));
-                self.host.input(now, Input::Job(id, secret));
-            }
-            Answer::Dialled(id, url) => {
-                let wire = self.shared.lock().dial(self.seat, &url, Listener::Peer);
-                match wire {
-                    Some(wire) => {
-                        self.name(id, wire);
-                        self.host.input(now, Input::Connected(id));
-                    }
-                    None => self.host.input(now, Input::Closed(id)),
-                }
-            }
-        }
-    }
-
-    fn later(&mut self, time: u64, answer: Answer) {
-        self.made += 1;
-        self.answers.insert((time, self.made), answer);
-    }
-
-    fn begin(&mut self, time: u64, lane: Lane) {
-        let begun = self.shared.lock().disks[self.seat].begin(lane);
-        if let Some(duration) = begun {
-            self.later(time + nanos(duration).max(1), Answer::Lane(lane));
-        }
-    }
-
-    fn perform(&mut self, time: u64, action: Action) -> Option<Ended> {
-        match action {
-            Action::Write(id) => {
-                self.writable.insert(id);
-            }
-            Action::Pause(id, paused) => {
-                if let Some(wire) = self.wires.get(&id) {
-                    if paused {
-                        self.paused.insert(*wire)
-                    } else {
-                        self.paused.remove(wire)
-                    };
-                }
-            }
-            Action::Close { connection, at_once } => {
-                if at_once {
-                    self.close(connection);
+            Read::End => {
+                socket.ended = true;
+                if open {
+                    self.process.host.input(self.now, Input::HalfClosed(id));
                 } else {
-                    self.closing.insert(connection);
-                    self.writable.insert(connection);
+                    self.forget(id, false);
                 }
             }
-            Action::Connect(id, url) => {
-                let delay = self.shared.lock().chance.between(1, 2_000_000);
-                self.later(time + delay, Answer::Dialled(id, url));
-            }
-            Action::Disk(lane, ticket, ops) => {
-                self.shared.lock().disks[self.seat].submit(lane, ticket, ops);
-                self.begin(time, lane);
-            }
-            Action::Read(id, read) => self.later(time + 100_000, Answer::Read(id, read)),
-            Action::Job(id, Job::Secret(length)) => {
-                self.later(time + 100_000, Answer::Job(id, length));
-            }
-            Action::Notice(_) | Action::Ready | Action::Log(..) => {}
-            Action::Stop(StopReason::Disk(..)) => return Some(Ended::Disk),
-            Action::Stop(reason) => return Some(Ended::Broken(format!("stops: {reason:?}"))),
+            Read::Broken => self.broken(id),
+            Read::Nothing => {}
         }
-        None
+        Ok(count)
     }
 
-    fn close(&mut self, id: ConnectionId) {
-        if let Some(wire) = self.wires.get(&id).copied() {
-            self.forget(wire);
-            self.closing.remove(&id);
-            self.shared.lock().wires.close(wire, self.seat);
-            self.shared.lock().wake_all();
+    /// Writes what the host has for a connection, as far as there is room.
+    fn send(&mut self, id: ConnectionId) -> Verdict {
+        while let Some(socket) = self.process.sockets.get(&id) {
+            if socket.phase == Phase::Lingering {
+                return Ok(());
+            }
+            let output = self.process.host.output(id);
+            require(output.len() <= OUTPUT_BYTES_MAX, || {
+                format!("m{} keeps {} bytes for one reader", self.seat, output.len())
+            })?;
+            if output.is_empty() {
+                if socket.phase == Phase::Closing {
+                    self.linger(id);
+                }
+                return Ok(());
+            }
+            match self.wires.write(socket.wire, socket.side, output) {
+                Written::Taken(count) => {
+                    let bytes = &output[..count];
+                    let step = Step::Wrote { seat: self.seat, wire: socket.wire, bytes };
+                    self.trace.record(self.time, &step);
+                    self.process.host.written(self.now, id, count);
+                }
+                Written::Blocked => return Ok(()),
+                Written::Broken => {
+                    self.broken(id);
+                    return Ok(());
+                }
+            }
         }
+        Ok(())
     }
 
-    /// Writes what the windows take; what is left waits for a later turn.
-    fn write_out(&mut self, time: u64) {
-        for id in std::mem::take(&mut self.writable) {
-            let Some(wire) = self.wires.get(&id).copied() else { continue };
-            loop {
-                let output = self.host.output(id);
-                if output.is_empty() {
-                    if self.closing.contains(&id) {
-                        self.close(id);
-                    }
-                    break;
-                }
-                let mut world = self.shared.lock();
-                let taken = world.wires.write(time, wire, self.seat, output);
-                if let Some(node) = world.wires.other_end(wire, self.seat) {
-                    world.wake(node);
-                }
-                let now = clock_of(&world, self.seat);
-                drop(world);
-                if taken == 0 {
-                    self.writable.insert(id);
-                    break;
-                }
-                self.host.written(now, id, taken);
-            }
+    fn linger(&mut self, id: ConnectionId) {
+        let Some(socket) = self.process.sockets.get_mut(&id) else { return };
+        socket.phase = Phase::Lingering;
+        socket.paused = false;
+        self.wires.finish(socket.wire, socket.side);
+        if socket.ended {
+            self.forget(id, false);
+        } else {
+            self.process.lingering.push_back((self.time + LINGER, id));
+            self.process.enqueue(id);
         }
     }
 
-    fn observe(&self, time: u64) -> Option<Ended> {
-        let mut world = self.shared.lock();
-        let replica = self.host.replica();
-        let known = world.views.get(&self.seat).map(|(_, view)| view.applied_index);
-        let view = member::view(replica, known);
-        let (id, raft) = (world.identities[self.seat].id, replica.raft());
-        let verdict = world.consensus.shows(id, view, |index| raft.entry(index));
-        let leader = raft.leader().map_or(0, |leader| leader.0);
-        world.views.insert(self.seat, (leader, view));
-        world.record(time, self.seat, &view);
-        verdict.err().map(|violation| Ended::Broken(violation.0))
+    fn end_lingering(&mut self) {
+        while self.process.linger_ends().is_some_and(|until| until <= self.time) {
+            if let Some((_, id)) = self.process.lingering.pop_front() {
+                self.forget(id, false);
+            }
+        }
+    }
+
+    fn broken(&mut self, id: ConnectionId) {
+        let lingered = self.process.sockets.get(&id).map(|socket| socket.phase);
+        self.forget(id, true);
+        if lingered.is_some_and(|phase| phase != Phase::Lingering) {
+            self.process.inputs.push(Input::Closed(id));
+        }
+    }
+
+    /// Closes a socket.
+    fn forget(&mut self, id: ConnectionId, reset: bool) {
+        let Some(socket) = self.process.sockets.remove(&id) else { return };
+        self.process.named.remove(&socket.wire);
+        match reset {
+            true => self.wires.reset(socket.wire, socket.side),
+            false => self.wires.close(socket.wire, socket.side),
+        }
+    }
+
+    /// Carries out what concerns connections that exist.
+    pub(super) fn perform(&mut self, action: &Action) -> Verdict {
+        match action {
+            Action::Write(id) => self.send(*id)?,
+            Action::Pause(id, paused) => {
+                if let Some(socket) = self.process.sockets.get_mut(id) {
+                    socket.paused = *paused;
+                }
+                self.process.enqueue(*id);
+            }
+            Action::Close { connection, at_once: true } => {
+                self.process.dialing.retain(|_, dialed| dialed != connection);
+                self.forget(*connection, true);
+            }
+            Action::Close { connection, at_once: false } => {
+                if let Some(socket) = self.process.sockets.get_mut(connection) {
+                    socket.phase = Phase::Closing;
+                }
+                self.send(*connection)?;
+            }
+            _ => {}
+        }
+        Ok(())
     }
 }

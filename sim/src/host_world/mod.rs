@@ -1,567 +1,603 @@
-//! The host world: whole servers as nodes of madsim, driven by the bytes of their connections.
+//! The host world: whole servers, driven by the bytes of their connections.
 //!
-//! Each member is a node whose one task is the production driver's loop over a `Host`; clients are
-//! nodes that open connections and speak HTTP/1.1 and gRPC. madsim gives nodes, tasks, virtual time
-//! and the kill of a node; connections ([`wires`]) and disks are our own, because madsim's know
-//! neither partial writes nor back-pressure nor lost data.
+//! Every member is a [`Host`], in a process that takes the production reactor's turns; clients and
+//! members meet only over simulated connections ([`wires`]), whose bytes come late, in any pieces,
+//! or never. Clients speak the real protocols and are judged by the same models as those of the
+//! core world: parsed answers go into the same history, the committed log is the witness.
 //!
-//! Clients work on registers: keys that are written whole and read whole, each a few dozen times.
-//! No witness is needed to judge them: a full search finds an order that explains each key's
-//! history, or there is none. The members themselves are watched as in the core world.
+//! One agenda of events in virtual time, as in the core world. Nodes and tasks of madsim would
+//! stand between two steps without adding one: its connections know no partial write and no
+//! back-pressure, its restarts cannot fall between two actions, and a host, which is a function of
+//! its inputs, has nothing to await. So each place (a member's machine, a client) is a row of a
+//! table here, and a seed is an order of a hundred microseconds of work, not of context switches.
+//!
+//! A run has the core world's parts: trouble, calm and progress, and at last a loss of power
+//! everywhere, after which everything acknowledged must still be there.
 
 mod client;
 mod driver;
+mod finale;
+mod hostile;
+mod http1;
 mod http2;
+mod nemesis;
+mod queue;
+mod step;
+mod talk;
+mod v2;
+mod v3;
+mod watcher;
 mod wires;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use madsim::runtime::{Handle, NodeHandle, Runtime};
-use madsim::time::{self, Instant};
-use quorra_core::identity::{ClusterId, MemberId};
+use quorra_core::disk::Lane;
+use quorra_core::identity::{ClusterId, Incarnation, MemberId};
+use quorra_core::raft::RoleName;
+use quorra_core::replica::{Job, JobResult, Replica, StopReason};
 use quorra_core::store::membership::Member as Identity;
-use quorra_core::time::Now;
-use quorra_net::host::Listener;
+use quorra_net::host::{Action, ConnectionId, Host, Input, Listener, Options};
 
 use crate::chance::{Chance, nanos};
-use crate::check::consensus::{Consensus, View};
-use crate::check::search::{self, Action};
+use crate::check::consensus::Consensus;
 use crate::check::{Verdict, Violation, require};
 use crate::core_world::clock::Clock;
 use crate::core_world::identity;
+use crate::core_world::member::{bootstrap, options, recover, view};
 use crate::disk::{Condition, Crash, Disk};
-use crate::faults::{Fault, Swarm};
+use crate::faults::Swarm;
+use crate::history::History;
+use crate::network::Network;
+use crate::options::Plant;
 use crate::trace::Trace;
-use client::{Answer, Protocol, Verb};
-use driver::Driver;
-use wires::{Found, WireId, Wires};
+use crate::workload::Workload;
+use client::Client;
+use driver::{Process, Turn};
+use hostile::Hostile;
+use queue::{Event, Queue};
+use step::Step;
+use watcher::Watcher;
+use wires::{Owner, Wake, WireId, Wires};
 
-/// How long a client waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(8);
-/// How long a healed cluster may take to agree.
-const HEALING: Duration = Duration::from_secs(40);
-/// Operations of one key, with room for the last reads.
-const OPERATIONS_MAX: usize = search::OPERATIONS_MAX - 8;
+/// What a driver's turn takes.
+const TURN: u64 = 50_000;
+/// How often a condition is looked at.
+const LOOK_INTERVAL: u64 = 1_000_000;
+/// More actions than this from one turn are work without bound.
+const ACTIONS_MAX: usize = 20_000;
 
-/// How a member's process ended by itself.
-#[derive(Debug)]
-enum Ended {
-    /// Its disk failed; it is started again.
-    Disk,
-    /// A rule broke.
-    Broken(String),
+/// A machine with a member on it.
+struct Member {
+    identity: Identity,
+    disk: Disk,
+    clock: Clock,
+    /// Counts its starts.
+    incarnation: u64,
+    process: Option<Process>,
+    /// It is not to be started for now.
+    held_down: bool,
+    /// The newest revision and v2 index that it told any client.
+    told: (i64, u64),
 }
 
-/// What all nodes share.
-struct World {
+impl Member {
+    fn replica(&self) -> Option<&Replica> {
+        self.process.as_ref().map(|process| process.host.replica())
+    }
+}
+
+/// Someone at the other end of a member's client listener.
+enum Guest {
+    /// Asks, and remembers what it was told.
+    Client(Client),
+    /// Waits for v2 events.
+    Watcher(Watcher),
+    /// Means no good.
+    Hostile(Hostile),
+}
+
+/// One cluster and everything around it.
+pub struct HostWorld {
     swarm: Swarm,
-    chance: Chance,
+    plant: Option<Plant>,
+    now: u64,
+    queue: Queue,
+    members: Vec<Member>,
     cluster: ClusterId,
-    identities: Vec<Identity>,
-    incarnations: Vec<u64>,
-    clocks: Vec<Clock>,
-    disks: Vec<Disk>,
     wires: Wires,
-    accepted: Vec<Vec<(WireId, Listener)>>,
-    running: BTreeSet<usize>,
-    wakers: BTreeMap<usize, Waker>,
-    woken: BTreeSet<usize>,
-    views: BTreeMap<usize, (u64, View)>,
+    guests: Vec<Guest>,
+    /// For each guest how often it was disturbed: what it planned before is void.
+    epochs: Vec<u64>,
+    workload: Workload,
+    history: History,
+    watched: Vec<watcher::Record>,
     consensus: Consensus,
-    registers: BTreeMap<String, Vec<search::Operation>>,
-    written: u64,
-    over: bool,
-    violation: Option<String>,
-    began: Instant,
-    trace: Trace,
+    chance: Chance,
+    /// Faults strike and clients ask.
+    troubled: bool,
+    /// The record of the run.
+    pub trace: Trace,
 }
 
-impl World {
-    fn new(seed: u64, told: bool) -> Self {
+impl HostWorld {
+    /// The world of a seed.
+    #[must_use]
+    pub fn new(seed: u64, plant: Option<Plant>, told: bool) -> Self {
         let mut chance = Chance::new(seed);
         let swarm = Swarm::draw(&mut chance);
         let identities: Vec<Identity> = (0..swarm.voters).map(identity).collect();
-        let ids: Vec<MemberId> = identities.iter().map(|member| member.id).collect();
-        let (slow, fast) = swarm.clock_speed;
-        let condition = Condition { latency: swarm.disk_latency, full: false, failing: false };
-        let disk = |chance: &mut Chance| Disk::new(condition.clone(), chance.fork());
-        let delay_max = nanos(swarm.weather.delay.1).max(1);
-        let splits = chance.pick(&[0, 100, 900]);
+        let founders: Vec<MemberId> = identities.iter().map(|member| member.id).collect();
+        let members = identities.into_iter().map(|identity| make(identity, &swarm, &mut chance));
+        let members = members.collect();
+        let network = Network::new(swarm.weather.clone(), chance.fork());
+        let window = chance.pick(&[200, 3_000, 65_536, 1 << 20]);
+        let wires = Wires::new(network, vec![window, 65_536], chance.fork());
+        let guests = invite(&swarm, &mut chance);
         Self {
-            cluster: ClusterId::of(&ids),
-            incarnations: vec![0; swarm.voters],
-            clocks: (0..swarm.voters).map(|_| Clock::new(chance.between(slow, fast))).collect(),
-            disks: (0..swarm.voters).map(|_| disk(&mut chance)).collect(),
-            wires: Wires::new(delay_max, splits, chance.fork()),
-            accepted: vec![Vec::new(); swarm.voters],
-            identities,
-            running: BTreeSet::new(),
-            wakers: BTreeMap::new(),
-            woken: BTreeSet::new(),
-            views: BTreeMap::new(),
+            plant,
+            now: 0,
+            queue: Queue::default(),
+            members,
+            cluster: ClusterId::of(&founders),
+            wires,
+            epochs: vec![0; guests.len()],
+            guests,
+            workload: Workload::new(swarm.keys, swarm.large_ranges, chance.fork()),
+            history: History::default(),
+            watched: Vec::new(),
             consensus: Consensus::default(),
-            registers: BTreeMap::new(),
-            written: 0,
-            over: false,
-            violation: None,
-            began: Instant::now(),
+            chance: chance.fork(),
+            troubled: true,
             trace: Trace::new(told),
-            chance,
             swarm,
         }
     }
 
-    fn now(&self) -> u64 {
-        nanos(Instant::now().duration_since(self.began))
+    /// What the seed drew, for the reader of a trace.
+    #[must_use]
+    pub fn swarm(&self) -> &Swarm {
+        &self.swarm
     }
 
-    fn wake(&mut self, node: usize) {
-        self.woken.insert(node);
-        if let Some(waker) = self.wakers.remove(&node) {
-            waker.wake();
+    /// Lives through the whole run.
+    ///
+    /// # Errors
+    /// At the first rule that breaks.
+    pub fn run(&mut self) -> Verdict {
+        for seat in 0..self.members.len() {
+            self.start(seat)?;
         }
-    }
-
-    fn wake_all(&mut self) {
-        (0..self.swarm.voters + self.swarm.clients).for_each(|node| self.wake(node));
-    }
-
-    /// Opens a connection to the member with that URL.
-    fn dial(&mut self, from: usize, url: &str, listener: Listener) -> Option<WireId> {
-        let named = |member: &Identity| member.peer_urls.iter().any(|known| known == url);
-        let seat = self.identities.iter().position(named)?;
-        let wire = self.running.contains(&seat).then(|| self.wires.open(from, seat))??;
-        self.accepted[seat].push((wire, listener));
-        self.wake(seat);
-        Some(wire)
-    }
-
-    fn record(&mut self, time: u64, seat: usize, view: &View) {
-        let role = if view.leads { " leads" } else { "" };
-        let hash = view.state_hash.map_or(0, |(_, hash)| hash);
-        let (term, commit, applied) = (view.term, view.commit_index, view.applied_index);
-        let line =
-            format!("m{seat}{role} term={term} commit={commit} applied={applied} {hash:016x}");
-        self.trace.record(time, &line);
-    }
-
-    fn tell(&mut self, line: String) {
-        let now = self.now();
-        self.trace.record(now, &line);
-    }
-
-    fn fail(&mut self, told: String) {
-        self.violation.get_or_insert(told);
-    }
-
-    /// A member's process is gone; so are its connections.
-    fn ended(&mut self, seat: usize, how: Crash) {
-        self.running.remove(&seat);
-        self.views.remove(&seat);
-        self.accepted[seat].clear();
-        self.wires.drop_node(seat);
-        self.disks[seat].crash(how);
-        let id = self.identities[seat].id;
-        self.consensus.ended(id);
-        self.tell(format!("m{seat} ends: {how:?}"));
-        self.wake_all();
-    }
-
-    /// Whether all members run, follow one leader and have applied the same.
-    fn is_settled(&self) -> bool {
-        let Some((leader, first)) = self.views.values().next() else { return false };
-        let same = |other: &View| {
-            other.applied_index == first.applied_index && other.applied_index == other.commit_index
-        };
-        *leader != 0
-            && self.views.len() == self.swarm.voters
-            && self.views.values().all(|(other, view)| other == leader && same(view))
-    }
-}
-
-#[derive(Clone)]
-struct Shared(Arc<Mutex<World>>);
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, World> {
-        self.0.lock().expect("one thread lives in this world")
-    }
-}
-
-fn clock_of(world: &World, seat: usize) -> Now {
-    world.clocks[seat].read(world.now())
-}
-
-/// Ends when the node is woken, or at that time.
-struct Wait {
-    shared: Shared,
-    node: usize,
-    sleep: Pin<Box<time::Sleep>>,
-}
-
-impl Future for Wait {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let node = self.node;
-        let woken = {
-            let mut world = self.shared.lock();
-            world.wakers.insert(node, context.waker().clone());
-            world.woken.remove(&node)
-        };
-        if woken { Poll::Ready(()) } else { self.sleep.as_mut().poll(context) }
-    }
-}
-
-/// Waits for something to come, at most until `time`, and for at least what a turn takes.
-async fn wait(shared: &Shared, node: usize, time: u64) {
-    let now = shared.lock().now();
-    time::sleep(Duration::from_micros(50)).await;
-    // Bytes on their way do not wake anyone: a node looks often enough.
-    let longest = Duration::from_millis(2);
-    let left = Duration::from_nanos(time.saturating_sub(now)).min(longest);
-    let sleep = Box::pin(time::sleep(left));
-    Wait { shared: shared.clone(), node, sleep }.await;
-}
-
-async fn run_member(shared: Shared, seat: usize) {
-    let started = Driver::start(shared.clone(), seat);
-    let mut driver = match started {
-        Ok(driver) => driver,
-        Err(told) => return shared.lock().fail(told),
-    };
-    shared.lock().running.insert(seat);
-    shared.lock().tell(format!("m{seat} starts"));
-    loop {
-        let now = shared.lock().now();
-        match driver.turn(now) {
-            None => {}
-            Some(Ended::Disk) => return shared.lock().ended(seat, Crash::Power),
-            Some(Ended::Broken(told)) => return shared.lock().fail(told),
+        for guest in 0..self.guests.len() {
+            self.rest(guest, self.swarm.think_max);
         }
-        let deadline = driver.deadline();
-        wait(&shared, seat, deadline).await;
-    }
-}
-
-/// One client's life: operations on registers, one after another.
-async fn run_client(shared: Shared, node: usize) {
-    loop {
-        let (think, operation) = {
-            let mut world = shared.lock();
-            if world.over {
-                return;
-            }
-            let longest = nanos(world.swarm.think_max);
-            (world.chance.between(1, longest), choose(&mut world))
-        };
-        time::sleep(Duration::from_nanos(think)).await;
-        if let Some((seat, protocol, key, verb)) = operation {
-            operate(&shared, node, seat, protocol, key, verb).await;
-        }
-    }
-}
-
-fn choose(world: &mut World) -> Option<(usize, Protocol, String, Verb)> {
-    let protocol = world.chance.pick(&[Protocol::V2, Protocol::Grpc]);
-    let last = world.swarm.keys.clamp(3, 12);
-    let key = format!("{protocol:?}-{}", world.chance.between(1, last));
-    let verb = if world.chance.per_mille(500) {
-        world.written += 1;
-        Verb::Write(world.written)
-    } else {
-        Verb::Read
-    };
-    let seat = world.chance.index(world.swarm.voters);
-    let used = world.registers.get(&key).map_or(0, Vec::len);
-    (used < OPERATIONS_MAX).then_some((seat, protocol, key, verb))
-}
-
-/// Performs one operation and adds it to its register's history. True if its answer was clear.
-async fn operate(
-    shared: &Shared,
-    node: usize,
-    seat: usize,
-    protocol: Protocol,
-    key: String,
-    verb: Verb,
-) -> bool {
-    let (wire, started, slot) = {
-        let mut world = shared.lock();
-        let url = world.identities[seat].peer_urls[0].clone();
-        let Some(wire) = world.dial(node, &url, Listener::Client) else { return false };
-        let started = world.now();
-        let action = match verb {
-            Verb::Write(value) => Action::Write(Some(value)),
-            Verb::Read => Action::Read(None),
-        };
-        let history = world.registers.entry(key.clone()).or_default();
-        history.push(search::Operation { started, ended: None, action });
-        let slot = history.len() - 1;
-        world.tell(format!("c{node} asks m{seat}: {key} {verb:?}"));
-        (wire, started, slot)
-    };
-    let request = client::request(protocol, &key, verb);
-    let answer = exchange(shared, node, seat, wire, &request, started, |bytes| {
-        client::answer(protocol, verb, bytes)
-    })
-    .await;
-    let mut world = shared.lock();
-    world.wires.close(wire, node);
-    world.wake(seat);
-    world.tell(format!("c{node} hears of {key}: {answer:?}"));
-    let now = world.now();
-    let clear = !matches!(answer, Answer::Unclear);
-    let operation = world.registers.get_mut(&key).and_then(|history| history.get_mut(slot));
-    let operation = operation.expect("it was pushed at the start");
-    match answer {
-        Answer::Written => operation.ended = Some(now),
-        Answer::Value(value) => {
-            (operation.ended, operation.action) = (Some(now), Action::Read(value));
-        }
-        Answer::Unclear => {}
-    }
-    clear
-}
-
-/// Sends a request and gathers bytes until they are an answer.
-async fn exchange(
-    shared: &Shared,
-    node: usize,
-    seat: usize,
-    wire: WireId,
-    request: &[u8],
-    started: u64,
-    answer: impl Fn(&[u8]) -> Option<Answer>,
-) -> Answer {
-    let (mut sent, mut got) = (0, Vec::new());
-    loop {
-        let found = {
-            let mut world = shared.lock();
-            let now = world.now();
-            if now > started + nanos(PATIENCE) {
-                return Answer::Unclear;
-            }
-            if sent < request.len() {
-                sent += world.wires.write(now, wire, node, &request[sent..]);
-                world.wake(seat);
-            }
-            world.wires.look(now, node, &BTreeSet::new())
-        };
-        for found in found {
-            match found {
-                Found::Bytes(from, bytes) if from == wire => got.extend(bytes),
-                Found::Closed(from) if from == wire => {
-                    return answer(&got).unwrap_or(Answer::Unclear);
-                }
-                _ => {}
-            }
-        }
-        if let Some(answer) = answer(&got) {
-            return answer;
-        }
-        wait(shared, node, u64::MAX).await;
-    }
-}
-
-/// The nodes of the members, and what befalls them.
-struct Nemesis {
-    shared: Shared,
-    nodes: Vec<NodeHandle>,
-}
-
-impl Nemesis {
-    fn start(&mut self, seat: usize) {
-        let shared = self.shared.clone();
-        if shared.lock().running.contains(&seat) {
-            return;
-        }
-        let handle = Handle::current();
-        handle.kill(self.nodes[seat].id());
-        let node = move || run_member(shared.clone(), seat);
-        self.nodes[seat] = handle.create_node().name(format!("m{seat}")).init(node).build();
+        self.plan_faults();
+        let end = nanos(self.swarm.trouble);
+        self.run_until(|world| world.now >= end)?;
+        self.finish()
     }
 
-    fn end(&self, seat: usize, how: Crash) {
-        if self.shared.lock().running.contains(&seat) {
-            Handle::current().kill(self.nodes[seat].id());
-            self.shared.lock().ended(seat, how);
-        }
-    }
-
-    /// Lets the faults of the swarm strike until the trouble is over.
-    async fn trouble(&mut self) {
-        let (faults, end) = {
-            let world = self.shared.lock();
-            let faults: Vec<Fault> = world.swarm.faults.keys().copied().collect();
-            (faults, nanos(world.swarm.trouble))
-        };
-        while self.shared.lock().now() < end && self.shared.lock().violation.is_none() {
-            let pause = self.shared.lock().chance.between(1_000_000, 600_000_000);
-            time::sleep(Duration::from_nanos(pause)).await;
-            if !faults.is_empty() {
-                let fault = self.shared.lock().chance.pick(&faults);
-                self.strike(fault).await;
-            }
-            let seats = self.nodes.len();
-            let back = self.shared.lock().chance.index(seats);
-            self.start(back);
-        }
-    }
-
-    async fn strike(&self, fault: Fault) {
-        let victim = {
-            let mut world = self.shared.lock();
-            world.tell(format!("--- fault: {fault:?}"));
-            let seats = world.swarm.voters;
-            world.chance.index(seats)
-        };
-        match fault {
-            Fault::Kill => self.end(victim, Crash::Process),
-            Fault::PowerCut => {
-                let everywhere = self.shared.lock().chance.per_mille(300);
-                let seats = 0..self.nodes.len();
-                seats
-                    .filter(|seat| everywhere || *seat == victim)
-                    .for_each(|seat| self.end(seat, Crash::Power));
-            }
-            Fault::Pause => {
-                let handle = Handle::current();
-                if self.shared.lock().running.contains(&victim) {
-                    handle.pause(self.nodes[victim].id());
-                    let pause = self.shared.lock().chance.between(1_000_000, 3_000_000_000);
-                    time::sleep(Duration::from_nanos(pause)).await;
-                    handle.resume(self.nodes[victim].id());
-                }
-            }
-            _ => self.disturb(fault, victim),
-        }
-    }
-
-    fn disturb(&self, fault: Fault, victim: usize) {
-        let mut world = self.shared.lock();
-        let seats = world.swarm.voters;
-        match fault {
-            Fault::Partition | Fault::SlowLink => {
-                let mut order: Vec<usize> = (0..seats).collect();
-                world.chance.shuffle(&mut order);
-                let (left, right) = order.split_at(seats / 2);
-                let both = world.chance.per_mille(600);
-                world.wires.part(left, right, both);
-            }
-            Fault::Reset => world.wires.reset(victim),
-            Fault::ClockJump => {
-                let jump = world.chance.between(0, 20_000_000_000);
-                let jump = i64::try_from(jump).expect("a jump is short") - 10_000_000_000;
-                world.clocks[victim].wall_offset += jump;
-            }
-            Fault::SlowDisk => {
-                let latency = (Duration::from_millis(5), Duration::from_millis(400));
-                world.disks[victim].condition.latency = latency;
-            }
-            Fault::FullDisk => world.disks[victim].condition.full = true,
-            Fault::FailedSync => world.disks[victim].condition.failing = true,
-            _ => {
-                world.wires.heal();
-                let latency = world.swarm.disk_latency;
-                let well = Condition { latency, full: false, failing: false };
-                world.disks[victim].condition = well;
-            }
-        }
-        if world.chance.per_mille(300) {
-            world.wires.heal();
-        }
-        world.wake_all();
-    }
-
-    /// Heals everything, and waits until the members agree.
-    async fn heal(&mut self, phase: &str) -> Verdict {
-        {
-            let mut world = self.shared.lock();
-            world.tell(format!("=== {phase}"));
-            world.wires.heal();
-            let latency = (Duration::ZERO, Duration::from_millis(2));
-            for disk in &mut world.disks {
-                disk.condition = Condition { latency, full: false, failing: false };
-            }
-            world.wake_all();
-        }
-        let deadline = self.shared.lock().now() + nanos(HEALING);
+    /// Handles events until the condition holds.
+    fn run_until(&mut self, mut over: impl FnMut(&Self) -> bool) -> Verdict {
+        let mut look = self.now;
         loop {
-            (0..self.nodes.len()).for_each(|seat| self.start(seat));
-            time::sleep(Duration::from_millis(20)).await;
-            let world = self.shared.lock();
-            if let Some(told) = &world.violation {
-                return Err(Violation(told.clone()));
+            if self.now >= look {
+                if over(self) {
+                    return Ok(());
+                }
+                look = self.now + LOOK_INTERVAL;
             }
-            if world.is_settled() {
+            let Some((time, event)) = self.queue.pop() else {
+                return Err(Violation("nothing is left to happen".into()));
+            };
+            self.now = time;
+            self.wires.advance(time);
+            self.happen(event)?;
+            self.settle_wires()?;
+        }
+    }
+
+    fn happen(&mut self, event: Event) -> Verdict {
+        match event {
+            Event::Turn(seat, incarnation) => self.on_turn(seat, incarnation),
+            Event::LaneDone(seat, incarnation, lane) => {
+                self.on_lane_done(seat, incarnation, lane);
+                Ok(())
+            }
+            Event::ReadDone(seat, incarnation, id, read) => {
+                let bytes = self.members[seat].disk.read(read);
+                self.tell(seat, incarnation, Input::Read(id, bytes));
+                Ok(())
+            }
+            Event::Wire(happening) => {
+                self.wires.happen(happening);
+                Ok(())
+            }
+            Event::Client(guest, epoch) if self.epochs[guest] == epoch => self.on_guest(guest),
+            Event::Client(..) => Ok(()),
+            Event::Strike(fault) => {
+                self.on_strike(fault);
+                Ok(())
+            }
+            Event::Heal => {
+                self.wires.network.heal();
+                Ok(())
+            }
+            Event::DiskWell(seat) => {
+                let latency = self.swarm.disk_latency;
+                let failing = self.members[seat].disk.condition.failing;
+                self.members[seat].disk.condition = Condition { latency, full: false, failing };
+                Ok(())
+            }
+            Event::Start(seat) => self.start(seat),
+        }
+    }
+
+    // --- Connections.
+
+    /// Hands on what the wires have to say, until they are silent.
+    fn settle_wires(&mut self) -> Verdict {
+        loop {
+            for (time, happening) in self.wires.take_agenda() {
+                self.queue.push(time, Event::Wire(happening));
+            }
+            let wakes = self.wires.take_wakes();
+            if wakes.is_empty() {
                 return Ok(());
             }
-            require(world.now() < deadline, || {
-                format!("{phase}, and the members do not agree: {:?}", world.views)
-            })?;
+            for wake in wakes {
+                self.on_wake(wake)?;
+            }
         }
     }
 
-    /// Reads every register at some member; each must be answered.
-    async fn read_all(&self) -> Verdict {
-        let keys: Vec<String> = self.shared.lock().registers.keys().cloned().collect();
-        let node = self.nodes.len();
-        for key in keys {
-            let protocol = if key.starts_with("V2") { Protocol::V2 } else { Protocol::Grpc };
-            let mut read = false;
-            for _ in 0..3 {
-                let seat = self.shared.lock().chance.index(node);
-                read = operate(&self.shared, node, seat, protocol, key.clone(), Verb::Read).await;
-                if read {
-                    break;
-                }
-                time::sleep(Duration::from_secs(1)).await;
+    fn on_wake(&mut self, wake: Wake) -> Verdict {
+        match wake {
+            Wake::Knock(wire, listener, seat) => self.on_knock(wire, listener, seat),
+            Wake::Open(wire, Owner::Member(seat, incarnation)) => {
+                self.touch(seat, incarnation, |process, wires| process.opened(wire, wires));
             }
-            require(read, || format!("{key} cannot be read from a healed cluster"))?;
+            Wake::Ready(wire, Owner::Member(seat, incarnation)) => {
+                self.touch(seat, incarnation, |process, wires| process.ready(wire, wires));
+            }
+            Wake::Open(wire, Owner::Client(guest)) | Wake::Ready(wire, Owner::Client(guest)) => {
+                self.on_guest_wire(guest, wire)?;
+            }
         }
         Ok(())
     }
-}
 
-async fn run(shared: Shared) -> Verdict {
-    let (voters, clients) = {
-        let world = shared.lock();
-        (world.swarm.voters, world.swarm.clients)
-    };
-    let handle = Handle::current();
-    let nodes = (0..voters).map(|seat| handle.create_node().name(format!("n{seat}")).build());
-    let mut nemesis = Nemesis { shared: shared.clone(), nodes: nodes.collect() };
-    (0..voters).for_each(|seat| nemesis.start(seat));
-    for client in 0..clients {
-        let shared = shared.clone();
-        let node = move || run_client(shared.clone(), voters + client);
-        handle.create_node().name(format!("c{client}")).init(node).build();
+    fn on_knock(&mut self, wire: WireId, listener: Listener, seat: usize) {
+        let member = &mut self.members[seat];
+        let refused = self.troubled && self.chance.per_mille(10);
+        let Some(process) = member.process.as_mut().filter(|_| !refused) else {
+            return self.wires.answer_knock(wire, None);
+        };
+        process.knock(wire, listener);
+        let owner = Owner::Member(seat, member.incarnation);
+        self.wires.answer_knock(wire, Some(owner));
+        let delay = self.chance.between(0, 10 * TURN);
+        self.wake(seat, self.now + delay);
     }
-    nemesis.trouble().await;
-    shared.lock().over = true;
-    time::sleep(PATIENCE * 2).await;
-    nemesis.heal("everyone is healed").await?;
-    nemesis.read_all().await?;
-    (0..voters).for_each(|seat| nemesis.end(seat, Crash::Power));
-    nemesis.heal("everyone lost power").await?;
-    nemesis.read_all().await?;
-    let world = shared.lock();
-    world.registers.values().try_for_each(|history| search::check(history))
+
+    /// Does something to a process, if it still lives in that incarnation.
+    fn touch(
+        &mut self,
+        seat: usize,
+        incarnation: u64,
+        touch: impl FnOnce(&mut Process, &mut Wires),
+    ) {
+        let member = &mut self.members[seat];
+        if let Some(process) = &mut member.process
+            && member.incarnation == incarnation
+        {
+            touch(process, &mut self.wires);
+            let delay = self.chance.between(0, TURN);
+            self.wake(seat, self.now + delay);
+        }
+    }
+
+    fn tell(&mut self, seat: usize, incarnation: u64, input: Input<'static>) {
+        self.touch(seat, incarnation, |process, _| process.inputs.push(input));
+    }
+
+    // --- Processes.
+
+    /// Starts a member from what its disk holds.
+    fn start(&mut self, seat: usize) -> Verdict {
+        let founders = self.members.iter().map(|member| member.identity.clone()).collect();
+        let seed = self.chance.bits();
+        let member = &mut self.members[seat];
+        if member.process.is_some() || member.held_down {
+            return Ok(());
+        }
+        self.wires.power(seat, true);
+        member.incarnation += 1;
+        let (id, incarnation) = (member.identity.id, member.incarnation);
+        let bootstrap = bootstrap(self.cluster, id, founders);
+        let options = options(&self.swarm.knobs, id, incarnation, seed);
+        let now = member.clock.read(self.now);
+        let replica = recover(&mut member.disk, options, Some(bootstrap), now)
+            .map_err(|error| Violation(format!("m{seat} cannot start: {error}")))?;
+        let applied = replica.status().applied_index.0;
+        self.trace.record(self.now, &Step::Started { seat, incarnation, applied });
+        let host = Host::new(host_options(seat, incarnation), *replica, now);
+        member.process = Some(Process::new(host));
+        self.observe(seat)?;
+        self.wake(seat, self.now);
+        Ok(())
+    }
+
+    /// Ends a member's process. Its system closes its connections; without power nobody does.
+    fn crash(&mut self, seat: usize, how: Crash) {
+        let member = &mut self.members[seat];
+        if member.process.take().is_none() && how == Crash::Process {
+            return;
+        }
+        member.disk.crash(how);
+        self.trace.record(self.now, &Step::Crashed { seat, how });
+        self.consensus.ended(member.identity.id);
+        let owner = Owner::Member(seat, member.incarnation);
+        match how {
+            Crash::Process => {
+                for (wire, side) in self.wires.of(owner) {
+                    self.wires.close(wire, side);
+                }
+            }
+            Crash::Power => self.wires.power(seat, false),
+        }
+    }
+
+    /// Sees to it that a member takes a turn at that time or earlier.
+    fn wake(&mut self, seat: usize, time: u64) {
+        let member = &mut self.members[seat];
+        let Some(process) = &mut member.process else { return };
+        let time = time.max(process.paused);
+        if process.turn.is_none_or(|turn| turn > time) {
+            process.turn = Some(time);
+            self.queue.push(time, Event::Turn(seat, member.incarnation));
+        }
+    }
+
+    fn on_turn(&mut self, seat: usize, incarnation: u64) -> Verdict {
+        let member = &mut self.members[seat];
+        let Some(process) = &mut member.process else { return Ok(()) };
+        if member.incarnation != incarnation || process.turn != Some(self.now) {
+            return Ok(());
+        }
+        process.turn = None;
+        if process.paused > self.now {
+            let paused = process.paused;
+            self.wake(seat, paused);
+            return Ok(());
+        }
+        let dies_after = process.dies_after.take();
+        self.turn(seat, |turn| turn.gather())?;
+        self.perform(seat, dies_after)?;
+        if self.chance.per_mille(100)
+            && let Some(process) = &self.members[seat].process
+        {
+            process.host.check();
+        }
+        self.observe(seat)?;
+        self.wake_again(seat);
+        Ok(())
+    }
+
+    /// Lets a process do a part of its turn.
+    fn turn<T>(
+        &mut self,
+        seat: usize,
+        part: impl FnOnce(&mut Turn<'_>) -> Result<T, Violation>,
+    ) -> Result<Option<T>, Violation> {
+        let member = &mut self.members[seat];
+        let now = member.clock.read(self.now);
+        let Some(process) = &mut member.process else { return Ok(None) };
+        let (wires, chance, trace) = (&mut self.wires, &mut self.chance, &mut self.trace);
+        part(&mut Turn { seat, time: self.now, now, process, wires, chance, trace }).map(Some)
+    }
+
+    fn wake_again(&mut self, seat: usize) {
+        let member = &self.members[seat];
+        let Some(process) = &member.process else { return };
+        let due = member.clock.time_of(process.host.deadline());
+        let due = process.linger_ends().map_or(due, |ends| ends.min(due));
+        let due = if process.has_more() { self.now } else { due };
+        self.wake(seat, due.max(self.now + TURN));
+    }
+
+    /// Compares what a member shows with what any member ever showed.
+    fn observe(&mut self, seat: usize) -> Verdict {
+        let member = &mut self.members[seat];
+        let Some(process) = &mut member.process else { return Ok(()) };
+        let replica = process.host.replica();
+        let view = view(replica, process.compared);
+        let raft = replica.raft();
+        self.consensus.shows(member.identity.id, view, |index| raft.entry(index))?;
+        process.compared = view.state_hash.map(|(index, _)| index).or(process.compared);
+        let step = Step::Shows {
+            seat,
+            term: view.term.0,
+            leads: view.leads,
+            commit: view.commit_index.0,
+            applied: view.applied_index.0,
+            hash: view.state_hash.map_or(0, |(_, hash)| hash),
+        };
+        self.trace.record(self.now, &step);
+        Ok(())
+    }
+
+    // --- Actions.
+
+    /// Carries out a turn's actions in order; the process may die before it is through.
+    fn perform(&mut self, seat: usize, dies_after: Option<usize>) -> Verdict {
+        let mut performed = 0;
+        while dies_after != Some(performed)
+            && let Some(process) = &mut self.members[seat].process
+            && let Some(action) = process.host.next_action()
+        {
+            self.turn(seat, |turn| turn.perform(&action))?;
+            self.perform_one(seat, action)?;
+            performed += 1;
+        }
+        if dies_after.is_some() && self.members[seat].process.is_some() {
+            self.crash(seat, Crash::Process);
+            let delay = self.chance.time(Duration::from_millis(1), Duration::from_secs(3));
+            self.queue.push(self.now + nanos(delay), Event::Start(seat));
+        }
+        require(performed < ACTIONS_MAX, || format!("m{seat} wants {performed} things in a turn"))
+    }
+
+    fn perform_one(&mut self, seat: usize, action: Action) -> Verdict {
+        let incarnation = self.members[seat].incarnation;
+        match action {
+            Action::Connect(connection, url) => self.dial(seat, connection, &url)?,
+            Action::Disk(lane, ticket, ops) => {
+                let operations = ops.len();
+                let step = Step::Submitted { seat, lane, ticket: ticket.0, operations };
+                self.trace.record(self.now, &step);
+                if self.plant == Some(Plant::AckBeforeSync) && lane == Lane::Log {
+                    self.tell(seat, incarnation, Input::Durable(lane, ticket));
+                }
+                self.members[seat].disk.submit(lane, ticket, ops);
+                self.begin_lane(seat, lane);
+            }
+            Action::Read(id, read) => {
+                let (low, high) = self.swarm.disk_latency;
+                let done = self.now + nanos(self.chance.time(low, high));
+                self.queue.push(done, Event::ReadDone(seat, incarnation, id, read));
+            }
+            Action::Job(id, Job::Secret(length)) => {
+                let secret = JobResult::Secret(vec![7; length].into());
+                self.tell(seat, incarnation, Input::Job(id, secret));
+            }
+            Action::Notice(notice) => {
+                self.trace.record(self.now, &Step::Notice { seat, notice });
+            }
+            Action::Log(_, line) => {
+                self.trace.record(self.now, &Step::Logged { seat, line: &line });
+            }
+            Action::Stop(reason) => self.on_stop(seat, reason)?,
+            Action::Write(_) | Action::Pause(..) | Action::Close { .. } | Action::Ready => {}
+        }
+        Ok(())
+    }
+
+    fn dial(&mut self, seat: usize, connection: ConnectionId, url: &str) -> Verdict {
+        let to = self.members.iter().position(|member| member.identity.peer_urls[0] == url);
+        let Some(to) = to else { return Err(Violation(format!("m{seat} calls {url}"))) };
+        let member = &mut self.members[seat];
+        let owner = Owner::Member(seat, member.incarnation);
+        let listener = (to, Owner::Member(to, 0));
+        let wire = self.wires.dial((seat, owner), listener, Listener::Peer);
+        self.trace.record(self.now, &Step::Dialed { seat, wire, to });
+        if let Some(process) = &mut member.process {
+            process.dials(wire, connection);
+        }
+        Ok(())
+    }
+
+    fn on_stop(&mut self, seat: usize, reason: StopReason) -> Verdict {
+        self.trace.record(self.now, &Step::Stopped { seat, reason });
+        let (how, delay) = match reason {
+            StopReason::Disk(..) => (Crash::Power, self.chance.between(1_000_000, 2_000_000_000)),
+            StopReason::Asked => (Crash::Process, 1_000_000),
+            StopReason::Removed => return Err(Violation(format!("m{seat} was never removed"))),
+            StopReason::UnknownCommand(index) => {
+                return Err(Violation(format!("m{seat} does not understand entry {index}")));
+            }
+        };
+        self.crash(seat, how);
+        self.queue.push(self.now + delay, Event::Start(seat));
+        Ok(())
+    }
+
+    fn begin_lane(&mut self, seat: usize, lane: Lane) {
+        let member = &mut self.members[seat];
+        if let Some(duration) = member.disk.begin(lane) {
+            let done = self.now + nanos(duration).max(1);
+            self.queue.push(done, Event::LaneDone(seat, member.incarnation, lane));
+        }
+    }
+
+    fn on_lane_done(&mut self, seat: usize, incarnation: u64, lane: Lane) {
+        let member = &mut self.members[seat];
+        if member.incarnation != incarnation || member.process.is_none() {
+            return;
+        }
+        let answer = member.disk.finish(lane);
+        self.trace.record(self.now, &Step::Disk { seat, lane, answer });
+        let ticket = quorra_core::disk::Ticket(answer.ticket);
+        let input = match answer.failure {
+            None => Input::Durable(lane, ticket),
+            Some(failure) => Input::Failed(lane, ticket, failure.into()),
+        };
+        let lied = self.plant == Some(Plant::AckBeforeSync) && lane == Lane::Log;
+        if !(lied && answer.failure.is_none()) {
+            self.tell(seat, incarnation, input);
+        }
+        self.begin_lane(seat, lane);
+    }
+
+    // --- Looking around.
+
+    fn running(&self) -> Vec<usize> {
+        let seats = 0..self.members.len();
+        seats.filter(|seat| self.members[*seat].process.is_some()).collect()
+    }
+
+    fn leader(&self) -> Option<usize> {
+        let leads = |seat: &usize| {
+            let role = self.members[*seat].replica().map(|replica| replica.raft().role());
+            role == Some(RoleName::Leader)
+        };
+        self.running()
+            .into_iter()
+            .filter(leads)
+            .max_by_key(|seat| self.members[*seat].replica().map(|replica| replica.raft().term()))
+    }
 }
 
-/// Lives through the world of a seed.
-pub fn live(seed: u64, told: bool) -> (Verdict, Trace) {
-    let runtime = Runtime::with_seed_and_config(seed, madsim::Config::default());
-    runtime.block_on(async move {
-        let shared = Shared(Arc::new(Mutex::new(World::new(seed, told))));
-        let verdict = run(shared.clone()).await;
-        let mut world = shared.lock();
-        (verdict, std::mem::replace(&mut world.trace, Trace::new(false)))
-    })
+fn make(identity: Identity, swarm: &Swarm, chance: &mut Chance) -> Member {
+    let (slow, fast) = swarm.clock_speed;
+    let condition = Condition { latency: swarm.disk_latency, full: false, failing: false };
+    Member {
+        identity,
+        disk: Disk::new(condition, chance.fork()),
+        clock: Clock::new(chance.between(slow, fast)),
+        incarnation: 0,
+        process: None,
+        held_down: false,
+        told: (0, 0),
+    }
+}
+
+/// Who comes: clients of each protocol, watchers, and sometimes someone who means no good.
+fn invite(swarm: &Swarm, chance: &mut Chance) -> Vec<Guest> {
+    let mut guests = Vec::new();
+    for _ in 0..swarm.clients {
+        guests.push(Guest::Client(Client::draw(chance)));
+    }
+    for _ in 0..chance.between(0, 3) {
+        guests.push(Guest::Watcher(Watcher::default()));
+    }
+    for _ in 0..chance.pick(&[0, 0, 1, 3]) {
+        guests.push(Guest::Hostile(Hostile::default()));
+    }
+    guests
+}
+
+/// The flags of one start.
+fn host_options(seat: usize, incarnation: u64) -> Options {
+    Options {
+        name: format!("infra{seat}"),
+        client_urls: vec![format!("http://10.0.0.{seat}:2379")],
+        v2: true,
+        request_bytes_max: 64 << 10,
+        cors: Vec::new(),
+        host_whitelist: Vec::new(),
+        incarnation: Incarnation(incarnation),
+        connections_max: 1_000,
+        command_line: Vec::new(),
+        file_descriptor_limit: 1_024,
+    }
 }

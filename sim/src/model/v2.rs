@@ -309,18 +309,15 @@ impl Model {
         self.event(action, view, Some(self.view(path, old)))
     }
 
-    /// Removes the node that is overdue for the longest time. False if none is.
-    pub fn expire(&mut self, now: WallTime) -> bool {
+    /// Removes the node that is overdue for the longest time, if one is.
+    pub fn expire(&mut self, now: WallTime) -> Option<Event> {
         self.clock = now;
         let overdue = self.nodes.iter().filter_map(|(key, node)| {
             let until = node.expiration.filter(|until| *until <= now)?;
             Some((until, key.clone(), node.clone()))
         });
         let first = overdue.min_by_key(|(until, key, _)| (*until, key.clone()));
-        first.is_some_and(|(_, key, node)| {
-            self.remove(&key, &node, Action::Expire);
-            true
-        })
+        first.map(|(_, key, node)| self.remove(&key, &node, Action::Expire))
     }
 }
 
@@ -382,8 +379,8 @@ mod tests {
             model.apply(&set(path, "", Some(ttl)), NOW).expect("it is new");
         }
         let later = WallTime(NOW.0 + 10_000_000_000);
-        assert!(model.expire(later) && get(&model, "/early").is_err());
-        assert!(model.expire(later) && !model.expire(later));
+        assert!(model.expire(later).is_some() && get(&model, "/early").is_err());
+        assert!(model.expire(later).is_some() && model.expire(later).is_none());
         assert_eq!(model.index(), 5);
         let left = get(&model, "/").expect("the root exists").node.nodes;
         assert_eq!(left.len(), 1);

@@ -12,7 +12,7 @@ use table::{DynamicTable, STATIC};
 
 /// Why a header block cannot be understood. The connection ends: the table is out of step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Malformed {
+pub enum Malformed {
     /// The block ends within a field.
     Truncated,
     /// An integer is larger than anything here can be.
@@ -40,7 +40,7 @@ impl Malformed {
 
 /// Reads header blocks.
 #[derive(Debug, Default)]
-pub(super) struct Decoder {
+pub struct Decoder {
     table: DynamicTable,
     /// The literal that is being read; kept for its memory.
     name: Vec<u8>,
@@ -49,7 +49,10 @@ pub(super) struct Decoder {
 
 impl Decoder {
     /// Reads one block and hands over its fields in order.
-    pub(super) fn decode(
+    ///
+    /// # Errors
+    /// When it breaks a rule of HPACK; what came before it may have been handed over.
+    pub fn decode(
         &mut self,
         block: &[u8],
         mut field: impl FnMut(&[u8], &[u8]),

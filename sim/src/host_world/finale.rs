@@ -1,0 +1,187 @@
+//! The end of a run: healing, progress, the last power cut, and the judgement of the history.
+
+use std::time::Duration;
+
+use quorra_core::raft::Index;
+
+use super::client::{Client, Dialect};
+use super::step::Step;
+use super::{Guest, HostWorld, watcher};
+use crate::chance::nanos;
+use crate::check::{Verdict, replay, require};
+use crate::disk::{Condition, Crash};
+use crate::history::Outcome;
+
+/// What clients may have to wait for what is still open, and the cluster for its last election.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl HostWorld {
+    /// Heals, demands progress, and judges.
+    pub(super) fn finish(&mut self) -> Verdict {
+        self.stays_quiet()?;
+        self.end_trouble();
+        self.hold_minority_down();
+        self.settle("a majority is healed")?;
+        self.members.iter_mut().for_each(|member| member.held_down = false);
+        self.settle("everyone is healed")?;
+        self.send_guests_home()?;
+        for seat in 0..self.members.len() {
+            self.crash(seat, Crash::Power);
+        }
+        self.settle("everyone lost power")?;
+        let ledger = self.consensus.whole_ledger()?;
+        replay::check(&ledger, &[], &self.history)?;
+        watcher::check(&self.watched, &replay::v2_events(&ledger)?)
+    }
+
+    /// Without a fault nobody campaigns but at the start.
+    fn stays_quiet(&self) -> Verdict {
+        let term = self.consensus.highest_term().0;
+        let first = 1 + 8;
+        require(!self.swarm.is_calm() || term <= first, || {
+            format!("term {term} was reached without a fault")
+        })
+    }
+
+    fn end_trouble(&mut self) {
+        self.trace.record(self.now, &Step::Phase("the trouble is over"));
+        self.troubled = false;
+        self.wires.network.calm();
+        for member in &mut self.members {
+            let latency = (Duration::ZERO, Duration::from_millis(2));
+            member.disk.condition = Condition { latency, full: false, failing: false };
+            if let Some(process) = &mut member.process {
+                process.paused = 0;
+                process.dies_after = None;
+            }
+        }
+    }
+
+    /// Half of the time, as many as may be missing stay away for now.
+    fn hold_minority_down(&mut self) {
+        let mut seats: Vec<usize> = (0..self.members.len()).collect();
+        self.chance.shuffle(&mut seats);
+        if self.chance.per_mille(500) {
+            for seat in seats.iter().take((seats.len() - 1) / 2) {
+                self.crash(*seat, Crash::Process);
+                self.members[*seat].held_down = true;
+            }
+        }
+    }
+
+    /// Everyone who may runs, agrees on a leader, has what was committed, and serves a write of
+    /// each API.
+    fn settle(&mut self, phase: &'static str) -> Verdict {
+        self.trace.record(self.now, &Step::Phase(phase));
+        let patience = PATIENCE + self.swarm.knobs.election_timeout * 40;
+        let deadline = self.now + nanos(patience);
+        for seat in 0..self.members.len() {
+            self.start(seat)?;
+            self.wake(seat, self.now);
+        }
+        self.settle_wires()?;
+        self.run_until(|world| world.now >= deadline || world.unsettled().is_empty())?;
+        require(self.unsettled().is_empty(), || {
+            format!("{phase}, and still: {}", self.unsettled())
+        })?;
+        let running = self.running();
+        let before = self.guests.len();
+        for seat in running.iter().copied() {
+            for dialect in [Dialect::V2, Dialect::V3] {
+                self.guests.push(Guest::Client(Client::probing(seat, dialect)));
+                self.epochs.push(0);
+                self.rest(self.guests.len() - 1, Duration::from_millis(1));
+            }
+        }
+        self.run_until(|world| {
+            world.now >= deadline
+                || world.unserved(before).is_none() && world.unsettled().is_empty()
+        })?;
+        require(self.unserved(before).is_none(), || {
+            format!("{phase}, and {:?} is not served", self.unserved(before))
+        })?;
+        self.dismiss(before);
+        self.settle_wires()?;
+        self.run_until(|world| world.now >= deadline || world.unsettled().is_empty())?;
+        require(self.unsettled().is_empty(), || format!("{phase}, and later: {}", self.unsettled()))
+    }
+
+    /// A probing client whose write was not acknowledged yet.
+    fn unserved(&self, before: usize) -> Option<(usize, Dialect)> {
+        self.guests[before..].iter().find_map(|guest| match guest {
+            Guest::Client(client) if client.served == 0 => {
+                Some((client.probes.unwrap_or(0), client.dialect))
+            }
+            _ => None,
+        })
+    }
+
+    /// Probing clients go home.
+    fn dismiss(&mut self, before: usize) {
+        for guest in before..self.guests.len() {
+            self.leave(guest);
+            if let Guest::Client(client) = &mut self.guests[guest] {
+                client.probes = None;
+            }
+        }
+    }
+
+    /// Every guest leaves in its own way: nothing of it may stay behind on any member.
+    fn send_guests_home(&mut self) -> Verdict {
+        for guest in 0..self.guests.len() {
+            match &self.guests[guest] {
+                Guest::Client(_) => self.leave(guest),
+                Guest::Watcher(_) => self.end_watch(guest, true),
+                Guest::Hostile(_) => self.drop_hostile(guest),
+            }
+        }
+        self.wires.probe_all();
+        self.settle_wires()?;
+        let deadline = self.now + nanos(PATIENCE);
+        self.run_until(|world| world.now >= deadline || world.left_behind().is_none())?;
+        require(self.left_behind().is_none(), || {
+            format!("guests left something behind: {:?}", self.left_behind())
+        })
+    }
+
+    /// A member that still keeps a guest's connection or request.
+    fn left_behind(&self) -> Option<(usize, usize, usize)> {
+        self.running().into_iter().find_map(|seat| {
+            let process = self.members[seat].process.as_ref()?;
+            let (connections, requests) = (process.clients(), process.host.requests_open());
+            (connections + requests > 0).then_some((seat, connections, requests))
+        })
+    }
+
+    /// What keeps the running members from agreeing, if anything does.
+    fn unsettled(&self) -> String {
+        let Some(leader) = self.leader() else { return "nobody leads".into() };
+        let Some(replica) = self.members[leader].replica() else { return "nobody leads".into() };
+        let lead = replica.status();
+        let open: usize = (0..self.guests.len()).map(|guest| self.open_calls(guest)).sum();
+        if open > 0 {
+            return format!("{open} calls are open");
+        }
+        for (seat, member) in self.members.iter().enumerate() {
+            let Some(follower) = member.replica() else {
+                if member.held_down {
+                    continue;
+                }
+                return format!("m{seat} does not run");
+            };
+            let shown = follower.status();
+            let follows = follower.raft().leader() == Some(self.members[leader].identity.id);
+            if !follows || shown.applied_index != lead.applied_index {
+                let Index(applied) = shown.applied_index;
+                let commit = lead.commit_index;
+                return format!("m{seat} has applied {applied} of {commit}, follows {follows}");
+            }
+        }
+        String::new()
+    }
+
+    /// Whether an answer shows that a member serves.
+    pub(super) fn serves(outcome: &Outcome) -> bool {
+        matches!(outcome, Outcome::Answered(..))
+    }
+}

@@ -1,0 +1,50 @@
+//! What is going to happen, in the order of virtual time; at one time, in the order of its making.
+
+use std::collections::BTreeMap;
+
+use quorra_core::disk::{DiskRead, Lane};
+use quorra_core::replica::ReadId;
+
+use super::wires::Happening;
+use crate::faults::Fault;
+
+/// Something that is going to happen.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A member's turn, if it still lives in that incarnation.
+    Turn(usize, u64),
+    /// A disk lane is done with what it took up.
+    LaneDone(usize, u64, Lane),
+    /// A disk read is done.
+    ReadDone(usize, u64, ReadId, DiskRead),
+    /// Something on a connection.
+    Wire(Happening),
+    /// A client goes on, if it was not disturbed since.
+    Client(usize, u64),
+    /// A fault strikes.
+    Strike(Fault),
+    /// The network is whole again.
+    Heal,
+    /// A member's disk is well again.
+    DiskWell(usize),
+    /// A member starts, unless it runs.
+    Start(usize),
+}
+
+/// The agenda of a world.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    events: BTreeMap<(u64, u64), Event>,
+    made: u64,
+}
+
+impl Queue {
+    pub(super) fn push(&mut self, time: u64, event: Event) {
+        self.made += 1;
+        self.events.insert((time, self.made), event);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<(u64, Event)> {
+        self.events.pop_first().map(|((time, _), event)| (time, event))
+    }
+}
