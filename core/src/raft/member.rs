@@ -438,6 +438,12 @@ impl Raft {
         self.state.commit_index
     }
 
+    /// The entry that the log begins behind: covered by a checkpoint, or (0, 0).
+    #[must_use]
+    pub fn base(&self) -> Position {
+        self.state.log.base()
+    }
+
     /// The last entry of the log.
     #[must_use]
     pub fn last(&self) -> Position {

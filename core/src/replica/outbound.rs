@@ -156,6 +156,11 @@ impl Outbound {
 
     /// When [`Self::tick`] has something to do.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.transfers.values().map(|transfer| transfer.resent_at + RESEND_AFTER).min()
+        let due = |transfer: &Transfer| {
+            let given_up = transfer.heard_at + GIVE_UP_AFTER;
+            let resent = transfer.resent_at + RESEND_AFTER;
+            if transfer.asked > transfer.received { resent.min(given_up) } else { given_up }
+        };
+        self.transfers.values().map(due).min()
     }
 }

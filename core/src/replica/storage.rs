@@ -61,7 +61,9 @@ impl Storage {
     pub(super) fn tick(&mut self, now: Instant, raft: &mut Raft, effects: &mut Effects) {
         self.transfers.tick(now, raft);
         self.log.write_held(effects);
-        if let Some(gap) = self.log.close_gap(now, raft.commit_index()) {
+        // Not the commit index: what was committed in this very turn may still wait to be written,
+        // in the place of an older entry that is on disk.
+        if let Some(gap) = self.log.close_gap(now, raft.applicable_index()) {
             self.log.submit(gap, effects);
         }
     }

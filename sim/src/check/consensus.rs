@@ -24,6 +24,8 @@ pub struct View {
     pub applied_index: Index,
     /// Its last entry.
     pub last_index: Index,
+    /// What its log begins behind.
+    pub base_index: Index,
     /// The hash of its state, and the index that the hash belongs to; none while an entry is
     /// half applied.
     pub state_hash: Option<(Index, u64)>,
@@ -161,7 +163,9 @@ impl Consensus {
         let remembered = &mut self.members.entry(member).or_default().unapplied;
         let mut unapplied = std::mem::take(remembered);
         // A snapshot replaces the log: what was remembered of the old one was never applied.
-        let kept = unapplied.last_key_value().is_none_or(|(last, _)| *last <= view.last_index);
+        let installed = before.is_some_and(|before| view.base_index > before.applied_index);
+        let shorter = unapplied.last_key_value().is_some_and(|(last, _)| *last > view.last_index);
+        let kept = !installed && !shorter;
         let known = |index: &Index| entry(*index).is_some() || unapplied.contains_key(index);
         let gapless = (first.0..=view.applied_index.0).map(Index).all(|index| known(&index));
         for index in (first.0..=view.applied_index.0).map(Index) {
@@ -291,6 +295,7 @@ mod tests {
             commit_index: Index(commit),
             applied_index: Index(applied),
             last_index: Index(commit),
+            base_index: Index(0),
             state_hash: Some((Index(applied), hash)),
         }
     }

@@ -153,6 +153,7 @@ pub(crate) fn view(replica: &Replica, known: Option<Index>) -> View {
         commit_index: status.commit_index,
         applied_index: status.applied_index,
         last_index: replica.raft().last().index,
+        base_index: replica.raft().base().index,
         state_hash: if changed { replica.state_hash() } else { None },
     }
 }
