@@ -2,6 +2,12 @@
 //!
 //! Everything carries puts of 32 + 256 bytes. `KEYS=10000` changes how many are decoded.
 
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a bench measures time, and is told from outside how long to do so"
+)]
+
 use std::hint::black_box;
 use std::time::Instant;
 
