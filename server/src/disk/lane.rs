@@ -1,5 +1,6 @@
 //! The two loops that perform operations.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::mpsc::Receiver;
 use std::thread;
@@ -107,7 +108,8 @@ fn perform(files: &mut Files, operation: DiskOp) -> io::Result<()> {
 
 /// Performs the bulk lane's batches. A full disk fails a batch; anything else ends the lane.
 pub(super) fn run_bulk(files: Files, queue: &Receiver<Work>, answers: &Answers) {
-    let mut lane = BulkLane { files, unsynced: 0, paced: Instant::now() };
+    let wanting = BTreeSet::new();
+    let mut lane = BulkLane { files, wanting, unsynced: 0, paced: Instant::now() };
     for work in queue {
         match lane.perform_all(work.operations) {
             Ok(()) => answers.give(Answer::Durable(Lane::Bulk, work.ticket)),
@@ -123,6 +125,9 @@ pub(super) fn run_bulk(files: Files, queue: &Receiver<Work>, answers: &Answers) 
 
 struct BulkLane {
     files: Files,
+    /// Files that a full disk did not let be created. What was queued for them meanwhile fails
+    /// for the same reason, and not because they are not there.
+    wanting: BTreeSet<File>,
     unsynced: u64,
     /// The time that what was written so far may take up to.
     paced: Instant,
@@ -132,14 +137,33 @@ impl BulkLane {
     fn perform_all(&mut self, operations: Vec<DiskOp>) -> Result<(), DiskFailure> {
         for operation in operations {
             match operation {
+                DiskOp::Create(file) => self.create(file)?,
+                DiskOp::Remove(file) => {
+                    self.wanting.remove(&file);
+                    self.files.remove(file).map_err(|error| failure_of(&error))?;
+                }
+                DiskOp::Write { file, .. } | DiskOp::Publish(file)
+                    if self.wanting.contains(&file) =>
+                {
+                    return Err(DiskFailure::Full);
+                }
                 DiskOp::Write { file, offset, bytes } => self.write(file, offset, &bytes)?,
                 DiskOp::Zero { file, offset, length } => self.zero(file, offset, length)?,
-                other => {
-                    perform(&mut self.files, other).map_err(|error| failure_of(&error))?;
+                DiskOp::Publish(file) => {
+                    self.files.publish(file).map_err(|error| failure_of(&error))?;
                 }
             }
         }
         self.sync()
+    }
+
+    fn create(&mut self, file: File) -> Result<(), DiskFailure> {
+        let created = self.files.create(file).map_err(|error| failure_of(&error));
+        match created {
+            Err(DiskFailure::Full) => drop(self.wanting.insert(file)),
+            _ => drop(self.wanting.remove(&file)),
+        }
+        created
     }
 
     fn zero(&mut self, file: File, offset: u64, length: u64) -> Result<(), DiskFailure> {
@@ -174,3 +198,27 @@ impl BulkLane {
 
 /// How much of an idle time may be made up for: a short batch after a rest goes at full speed.
 const IDLE_CREDIT_MAX: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data_dir::{DataDir, tests::Scratch};
+
+    /// A checkpoint's chunks were queued behind its creation, which met a full disk: they must not
+    /// look like a broken disk, which would end the member.
+    #[test]
+    fn what_was_queued_for_a_file_that_could_not_be_created_meets_a_full_disk_too() {
+        let scratch = Scratch::new("lane-wanting");
+        drop(DataDir::open(&scratch.0).expect("a fresh directory opens"));
+        let file = File::Checkpoint(7);
+        let files = Files::open(&scratch.0, 4).expect("the directory is there");
+        let wanting = BTreeSet::from([file]);
+        let mut lane = BulkLane { files, wanting, unsynced: 0, paced: Instant::now() };
+        let write = || DiskOp::Write { file, offset: 0, bytes: Bytes::from_static(b"x") };
+        assert_eq!(lane.perform_all(vec![write()]), Err(DiskFailure::Full));
+        assert_eq!(lane.perform_all(vec![DiskOp::Publish(file)]), Err(DiskFailure::Full));
+        assert_eq!(lane.perform_all(vec![DiskOp::Remove(file)]), Ok(()));
+        assert_eq!(lane.perform_all(vec![write()]), Err(DiskFailure::Io), "it is not there");
+        assert_eq!(lane.perform_all(vec![DiskOp::Create(file), write()]), Ok(()));
+    }
+}
