@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use quorra_core::identity::{ClusterId, Incarnation, MemberId};
 use quorra_core::limits;
 use quorra_core::raft::{self, Index};
-use quorra_core::replica::{self, Bootstrap, Recovery, RecoveryStep, Replica};
+use quorra_core::replica::{self, Bootstrap, Recovery, RecoveryError, RecoveryStep, Replica};
 use quorra_core::store::membership;
 use quorra_core::time::{Duration, Instant, Now, WallTime};
 use quorra_net::host::{Action, ConnectionId, Host, Input, Listener, Options};
@@ -145,7 +145,7 @@ impl Member {
 
     /// What a restart finds on the disk is a state that the member had.
     pub(crate) fn check_recovery(&self) {
-        let recovered = recover(&self.disk, self.now);
+        let recovered = recover(&self.disk, self.now).expect("what was written is read again");
         let Some((index, hash)) = recovered.state_hash() else { return };
         let known = self.hashes.get(&index);
         assert!(known.is_none_or(|known| *known == hash), "recovery equals replay");
@@ -184,14 +184,14 @@ pub(crate) fn found(me: MemberId, members: &[MemberId], now: Now) -> Replica {
 }
 
 /// The replica that a restart makes of a disk.
-pub(crate) fn recover(disk: &Disk, now: Now) -> Replica {
+pub(crate) fn recover(disk: &Disk, now: Now) -> Result<Replica, RecoveryError> {
     let mut recovery = Recovery::start(replica_options(2), disk.found(), None, now);
     let mut answer = None;
     loop {
         match recovery.next(answer.take()) {
-            RecoveryStep::Ready(replica) => return *replica,
+            RecoveryStep::Ready(replica) => return Ok(*replica),
             RecoveryStep::Read(place) => answer = disk.read(place).ok(),
-            RecoveryStep::Failed(error) => panic!("what was written is read again: {error}"),
+            RecoveryStep::Failed(error) => return Err(error),
         }
     }
 }

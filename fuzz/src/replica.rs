@@ -7,7 +7,7 @@ use quorra_core::disk::{DiskOp, Lane, Ticket};
 use quorra_core::identity::MemberId;
 use quorra_core::raft::{Index, Position, Term};
 use quorra_core::replica::{
-    Effect, Effects, Input, Message, Replica, Request, RequestId, StopReason,
+    Effect, Effects, Input, Message, RecoveryError, Replica, Request, RequestId, StopReason,
 };
 use quorra_core::store::v3;
 use quorra_core::time::{Duration, Instant, Now, WallTime};
@@ -162,7 +162,12 @@ impl World {
         if self.disk.found().is_empty() {
             return;
         }
-        let recovered = member::recover(&self.disk, self.now);
+        let recovered = match member::recover(&self.disk, self.now) {
+            Ok(recovered) => recovered,
+            // A leader may say that the cluster committed what this build does not know.
+            Err(RecoveryError::UnknownCommand(_)) => return,
+            Err(error) => panic!("what was written is read again: {error}"),
+        };
         recovered.check();
         let Some((index, hash)) = recovered.state_hash() else { return };
         let known = self.hashes.get(&index);
