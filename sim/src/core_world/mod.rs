@@ -193,7 +193,9 @@ impl CoreWorld {
             }
             Event::Start(seat) => self.start(seat),
             Event::Probe(seat) => {
-                self.probe(seat);
+                if self.members[seat].replica().is_some() {
+                    self.probe(seat);
+                }
                 Ok(())
             }
             Event::Dial => self.on_dial(),
