@@ -1,7 +1,7 @@
 //! The host world: whole servers, driven by the bytes of their connections.
 //!
 //! Every member is a [`Host`], in a process that takes the production reactor's turns; clients and
-//! members meet only over simulated connections ([`wires`]), whose bytes come late, in any pieces,
+//! members meet only over simulated connections (`wires`), whose bytes come late, in any pieces,
 //! or never. Clients speak the real protocols and are judged by the same models as those of the
 //! core world: parsed answers go into the same history, the committed log is the witness.
 //!
