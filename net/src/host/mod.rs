@@ -267,7 +267,8 @@ impl Host {
             None => return self.close(now, id),
         }
         // Nobody would notice that a watcher has gone: Go's server takes this for its leaving, too.
-        if connection.calls.values().any(|call| call.watching) {
+        // A stream that hears no more asks nothing, and would otherwise stay for ever.
+        if connection.calls.values().any(|call| call.watching || call.request.is_none()) {
             return self.close(now, id);
         }
         self.advance(now, id);

@@ -290,6 +290,23 @@ fn a_watcher_that_half_closes_has_left_and_a_reader_has_not() {
     assert!(driver.host.connections.is_empty() && driver.host.owners.is_empty());
 }
 
+/// A stream that began in the history hears one event and then nothing (as in etcd), so it was no
+/// watcher any more for whoever looks for watchers: its connection stayed when its client left.
+#[test]
+fn a_stream_that_hears_no_more_goes_with_its_client() {
+    let mut driver = Driver::new();
+    driver.open(C);
+    driver.send(C, put("w", "1").as_bytes());
+    driver.send(C, get("/v2/keys/w?wait=true&stream=true&waitIndex=1").as_bytes());
+    driver.settle();
+    assert!(driver.text(C).contains("\"action\":\"set\""), "it hears the past");
+    assert_eq!(driver.closed.get(&C), None, "the stream stays open, silent");
+    driver.input(Input::HalfClosed(C));
+    driver.settle();
+    assert_eq!(driver.closed.get(&C), Some(&false));
+    assert!(driver.host.connections.is_empty() && driver.host.owners.is_empty());
+}
+
 #[test]
 fn a_long_poll_is_answered_by_another_connections_write() {
     let mut driver = Driver::new();

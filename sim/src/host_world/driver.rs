@@ -138,9 +138,9 @@ impl Process {
         !self.ready_peers.is_empty() || !self.ready_clients.is_empty() || !self.inputs.is_empty()
     }
 
-    /// Connections of clients that are open.
-    pub(super) fn clients(&self) -> usize {
-        self.sockets.values().filter(|socket| !socket.peer).count()
+    /// A connection of a client that is open.
+    pub(super) fn client(&self) -> Option<WireId> {
+        self.sockets.values().find(|socket| !socket.peer).map(|socket| socket.wire)
     }
 
     /// When the first lingering connection is closed for good.
@@ -212,6 +212,10 @@ impl Turn<'_> {
     fn serve(&mut self, id: ConnectionId) -> Result<usize, crate::check::Violation> {
         let Some(socket) = self.process.sockets.get_mut(&id) else { return Ok(0) };
         socket.queued = false;
+        if self.wires.is_broken(socket.wire, socket.side) {
+            self.broken(id);
+            return Ok(0);
+        }
         self.send(id)?;
         let Some(socket) = self.process.sockets.get_mut(&id) else { return Ok(0) };
         let open = socket.phase == Phase::Open;

@@ -6,6 +6,7 @@ use quorra_core::raft::Index;
 
 use super::client::{Client, Dialect};
 use super::step::Step;
+use super::wires::WireId;
 use super::{Guest, HostWorld, watcher};
 use crate::chance::nanos;
 use crate::check::{Verdict, replay, require};
@@ -135,21 +136,23 @@ impl HostWorld {
                 Guest::Hostile(_) => self.drop_hostile(guest),
             }
         }
-        self.wires.probe_all();
-        self.settle_wires()?;
-        let deadline = self.now + nanos(PATIENCE);
-        self.run_until(|world| world.now >= deadline || world.left_behind().is_none())?;
+        for _ in 0..5 {
+            self.wires.probe_all();
+            self.settle_wires()?;
+            let deadline = self.now + nanos(PATIENCE / 5);
+            self.run_until(|world| world.now >= deadline || world.left_behind().is_none())?;
+        }
         require(self.left_behind().is_none(), || {
             format!("guests left something behind: {:?}", self.left_behind())
         })
     }
 
-    /// A member that still keeps a guest's connection or request.
-    fn left_behind(&self) -> Option<(usize, usize, usize)> {
+    /// A member that still keeps a guest's connection, or requests.
+    fn left_behind(&self) -> Option<(usize, Option<WireId>, usize)> {
         self.running().into_iter().find_map(|seat| {
             let process = self.members[seat].process.as_ref()?;
-            let (connections, requests) = (process.clients(), process.host.requests_open());
-            (connections + requests > 0).then_some((seat, connections, requests))
+            let (wire, requests) = (process.client(), process.host.requests_open());
+            (wire.is_some() || requests > 0).then_some((seat, wire, requests))
         })
     }
 

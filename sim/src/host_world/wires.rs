@@ -358,6 +358,11 @@ impl Wires {
         Written::Taken(room)
     }
 
+    /// Whether this side has heard that the connection is broken.
+    pub(super) fn is_broken(&self, id: WireId, side: usize) -> bool {
+        self.wires.get(&id).is_none_or(|wire| wire.ends[side].broken)
+    }
+
     /// Whether reading gets anywhere.
     pub(super) fn is_readable(&self, id: WireId, side: usize) -> bool {
         self.wires.get(&id).is_none_or(|wire| {

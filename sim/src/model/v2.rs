@@ -314,9 +314,12 @@ impl Model {
         self.clock = now;
         let overdue = self.nodes.iter().filter_map(|(key, node)| {
             let until = node.expiration.filter(|until| *until <= now)?;
-            Some((until, key.clone(), node.clone()))
+            // Nodes of one time go by the age of their directories, then by name.
+            let directory = parent(key);
+            let age = self.nodes.get(directory).map_or(0, |directory| directory.created);
+            Some(((until, age, Bytes::copy_from_slice(directory)), key.clone(), node.clone()))
         });
-        let first = overdue.min_by_key(|(until, key, _)| (*until, key.clone()));
+        let first = overdue.min_by_key(|(order, key, _)| (order.clone(), key.clone()));
         first.map(|(_, key, node)| self.remove(&key, &node, Action::Expire))
     }
 }
