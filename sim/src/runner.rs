@@ -102,8 +102,21 @@ fn live_core(seed: u64, options: &Options) -> Report {
 fn live_host(seed: u64, options: &Options) -> Report {
     let mut world = HostWorld::new(seed, options.plant, options.trace);
     let swarm = options.trace.then(|| format!("{:?}", world.swarm()));
-    let verdict = catch_unwind(AssertUnwindSafe(|| world.run()));
+    let verdict = catch_unwind(AssertUnwindSafe(|| enclosed(seed, || world.run())));
     report(seed, verdict, swarm, world.trace)
+}
+
+/// Runs something where the system's clock and randomness are virtual, whoever asks for them: a
+/// protocol crate's hash map, say, must not make two runs differ.
+#[cfg(madsim)]
+fn enclosed<T>(seed: u64, run: impl FnOnce() -> T) -> T {
+    let runtime = madsim::runtime::Runtime::with_seed_and_config(seed, madsim::Config::default());
+    runtime.block_on(async { run() })
+}
+
+#[cfg(not(madsim))]
+fn enclosed<T>(_: u64, run: impl FnOnce() -> T) -> T {
+    run()
 }
 
 fn report(

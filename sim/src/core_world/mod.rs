@@ -2,8 +2,7 @@
 //!
 //! A plain agenda of events in virtual time, one at a time, in one thread: no runtime stands
 //! between two steps, which makes thousands of seeds a minute possible and a crash between any two
-//! effects a matter of counting. (Nodes and tasks of madsim are for the host world, where whole
-//! servers meet over connections.)
+//! effects a matter of counting.
 //!
 //! Members live in *seats*. A seat has a disk, a clock and, while it runs, a process; a process
 //! takes turns as the production driver does: peers' messages and disk answers first, the tick,

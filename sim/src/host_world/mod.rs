@@ -5,15 +5,17 @@
 //! or never. Clients speak the real protocols and are judged by the same models as those of the
 //! core world: parsed answers go into the same history, the committed log is the witness.
 //!
-//! One agenda of events in virtual time, as in the core world. Nodes and tasks of madsim would
-//! stand between two steps without adding one: its connections know no partial write and no
-//! back-pressure, its restarts cannot fall between two actions, and a host, which is a function of
-//! its inputs, has nothing to await. So each place (a member's machine, a client) is a row of a
-//! table here, and a seed is an order of a hundred microseconds of work, not of context switches.
+//! One agenda of events in virtual time, as in the core world, inside a madsim runtime of the
+//! seed's own, which makes the system's clock and randomness virtual for every crate below.
+//! madsim's nodes and tasks would stand between two steps without adding one: its connections know
+//! no partial write and no back-pressure, its kills cannot fall between two actions, its timers
+//! round up to a millisecond, and a host, which is a function of its inputs, has nothing to await.
+//! So each place (a member's machine, a guest) is a row of a table here.
 //!
 //! A run has the core world's parts: trouble, calm and progress, and at last a loss of power
 //! everywhere, after which everything acknowledged must still be there.
 
+mod actions;
 mod client;
 mod driver;
 mod finale;
@@ -29,18 +31,15 @@ mod v3;
 mod watcher;
 mod wires;
 
-use std::time::Duration;
-
-use quorra_core::disk::Lane;
 use quorra_core::identity::{ClusterId, Incarnation, MemberId};
 use quorra_core::raft::RoleName;
-use quorra_core::replica::{Job, JobResult, Replica, StopReason};
+use quorra_core::replica::Replica;
 use quorra_core::store::membership::Member as Identity;
-use quorra_net::host::{Action, ConnectionId, Host, Input, Listener, Options};
+use quorra_net::host::{Host, Input, Listener, Options};
 
 use crate::chance::{Chance, nanos};
 use crate::check::consensus::Consensus;
-use crate::check::{Verdict, Violation, require};
+use crate::check::{Verdict, Violation};
 use crate::core_world::clock::Clock;
 use crate::core_world::identity;
 use crate::core_world::member::{bootstrap, options, recover, view};
@@ -63,8 +62,6 @@ use wires::{Owner, Wake, WireId, Wires};
 const TURN: u64 = 50_000;
 /// How often a condition is looked at.
 const LOOK_INTERVAL: u64 = 1_000_000;
-/// More actions than this from one turn are work without bound.
-const ACTIONS_MAX: usize = 20_000;
 
 /// A machine with a member on it.
 struct Member {
@@ -130,7 +127,7 @@ impl HostWorld {
         let members = identities.into_iter().map(|identity| make(identity, &swarm, &mut chance));
         let members = members.collect();
         let network = Network::new(swarm.weather.clone(), chance.fork());
-        let window = chance.pick(&[200, 3_000, 65_536, 1 << 20]);
+        let window = chance.pick(&[1_000, 3_000, 65_536, 1 << 20]);
         let wires = Wires::new(network, vec![window, 65_536], chance.fork());
         let guests = invite(&swarm, &mut chance);
         Self {
@@ -424,118 +421,6 @@ impl HostWorld {
         };
         self.trace.record(self.now, &step);
         Ok(())
-    }
-
-    // --- Actions.
-
-    /// Carries out a turn's actions in order; the process may die before it is through.
-    fn perform(&mut self, seat: usize, dies_after: Option<usize>) -> Verdict {
-        let mut performed = 0;
-        while dies_after != Some(performed)
-            && let Some(process) = &mut self.members[seat].process
-            && let Some(action) = process.host.next_action()
-        {
-            self.turn(seat, |turn| turn.perform(&action))?;
-            self.perform_one(seat, action)?;
-            performed += 1;
-        }
-        if dies_after.is_some() && self.members[seat].process.is_some() {
-            self.crash(seat, Crash::Process);
-            let delay = self.chance.time(Duration::from_millis(1), Duration::from_secs(3));
-            self.queue.push(self.now + nanos(delay), Event::Start(seat));
-        }
-        require(performed < ACTIONS_MAX, || format!("m{seat} wants {performed} things in a turn"))
-    }
-
-    fn perform_one(&mut self, seat: usize, action: Action) -> Verdict {
-        let incarnation = self.members[seat].incarnation;
-        match action {
-            Action::Connect(connection, url) => self.dial(seat, connection, &url)?,
-            Action::Disk(lane, ticket, ops) => {
-                let operations = ops.len();
-                let step = Step::Submitted { seat, lane, ticket: ticket.0, operations };
-                self.trace.record(self.now, &step);
-                if self.plant == Some(Plant::AckBeforeSync) && lane == Lane::Log {
-                    self.tell(seat, incarnation, Input::Durable(lane, ticket));
-                }
-                self.members[seat].disk.submit(lane, ticket, ops);
-                self.begin_lane(seat, lane);
-            }
-            Action::Read(id, read) => {
-                let (low, high) = self.swarm.disk_latency;
-                let done = self.now + nanos(self.chance.time(low, high));
-                self.queue.push(done, Event::ReadDone(seat, incarnation, id, read));
-            }
-            Action::Job(id, Job::Secret(length)) => {
-                let secret = JobResult::Secret(vec![7; length].into());
-                self.tell(seat, incarnation, Input::Job(id, secret));
-            }
-            Action::Notice(notice) => {
-                self.trace.record(self.now, &Step::Notice { seat, notice });
-            }
-            Action::Log(_, line) => {
-                self.trace.record(self.now, &Step::Logged { seat, line: &line });
-            }
-            Action::Stop(reason) => self.on_stop(seat, reason)?,
-            Action::Write(_) | Action::Pause(..) | Action::Close { .. } | Action::Ready => {}
-        }
-        Ok(())
-    }
-
-    fn dial(&mut self, seat: usize, connection: ConnectionId, url: &str) -> Verdict {
-        let to = self.members.iter().position(|member| member.identity.peer_urls[0] == url);
-        let Some(to) = to else { return Err(Violation(format!("m{seat} calls {url}"))) };
-        let member = &mut self.members[seat];
-        let owner = Owner::Member(seat, member.incarnation);
-        let listener = (to, Owner::Member(to, 0));
-        let wire = self.wires.dial((seat, owner), listener, Listener::Peer);
-        self.trace.record(self.now, &Step::Dialed { seat, wire, to });
-        if let Some(process) = &mut member.process {
-            process.dials(wire, connection);
-        }
-        Ok(())
-    }
-
-    fn on_stop(&mut self, seat: usize, reason: StopReason) -> Verdict {
-        self.trace.record(self.now, &Step::Stopped { seat, reason });
-        let (how, delay) = match reason {
-            StopReason::Disk(..) => (Crash::Power, self.chance.between(1_000_000, 2_000_000_000)),
-            StopReason::Asked => (Crash::Process, 1_000_000),
-            StopReason::Removed => return Err(Violation(format!("m{seat} was never removed"))),
-            StopReason::UnknownCommand(index) => {
-                return Err(Violation(format!("m{seat} does not understand entry {index}")));
-            }
-        };
-        self.crash(seat, how);
-        self.queue.push(self.now + delay, Event::Start(seat));
-        Ok(())
-    }
-
-    fn begin_lane(&mut self, seat: usize, lane: Lane) {
-        let member = &mut self.members[seat];
-        if let Some(duration) = member.disk.begin(lane) {
-            let done = self.now + nanos(duration).max(1);
-            self.queue.push(done, Event::LaneDone(seat, member.incarnation, lane));
-        }
-    }
-
-    fn on_lane_done(&mut self, seat: usize, incarnation: u64, lane: Lane) {
-        let member = &mut self.members[seat];
-        if member.incarnation != incarnation || member.process.is_none() {
-            return;
-        }
-        let answer = member.disk.finish(lane);
-        self.trace.record(self.now, &Step::Disk { seat, lane, answer });
-        let ticket = quorra_core::disk::Ticket(answer.ticket);
-        let input = match answer.failure {
-            None => Input::Durable(lane, ticket),
-            Some(failure) => Input::Failed(lane, ticket, failure.into()),
-        };
-        let lied = self.plant == Some(Plant::AckBeforeSync) && lane == Lane::Log;
-        if !(lied && answer.failure.is_none()) {
-            self.tell(seat, incarnation, input);
-        }
-        self.begin_lane(seat, lane);
     }
 
     // --- Looking around.
