@@ -37,10 +37,13 @@ pub enum Fault {
     Membership,
     /// Leadership is handed over.
     Transfer,
+    /// Whoever has just won an election may be killed before it is through with its first words:
+    /// what it began to replicate is left on a few members (Raft paper, figure 8).
+    Regicide,
 }
 
 /// All faults.
-pub const FAULTS: [Fault; 12] = [
+pub const FAULTS: [Fault; 13] = [
     Fault::Partition,
     Fault::SlowLink,
     Fault::Reset,
@@ -53,6 +56,7 @@ pub const FAULTS: [Fault; 12] = [
     Fault::FailedSync,
     Fault::Membership,
     Fault::Transfer,
+    Fault::Regicide,
 ];
 
 /// Sizes that change nothing but where work is cut.

@@ -160,6 +160,13 @@ impl Network {
         self.slow.insert((from, to), extra);
     }
 
+    /// Keeps a seat apart from all others but, perhaps, one companion.
+    pub fn isolate(&mut self, seat: usize, companion: Option<usize>, seats: usize) {
+        self.cut.clear();
+        let others = (0..seats).filter(|other| *other != seat && Some(*other) != companion);
+        self.cut.extend(others.flat_map(|other| [(seat, other), (other, seat)]));
+    }
+
     /// Every link carries again, at the weather's speed.
     pub fn heal(&mut self) {
         self.cut.clear();

@@ -257,7 +257,7 @@ fn answer(lane: Lane, ticket: Ticket, inputs: &mut VecDeque<Input>) {
 }
 
 impl Node {
-    fn write(&mut self, ops: Vec<DiskOp>) {
+    pub(crate) fn write(&mut self, ops: Vec<DiskOp>) {
         for op in ops {
             match op {
                 DiskOp::Create(file) => drop(self.files.insert(file, Vec::new())),

@@ -7,8 +7,10 @@ use bytes::Bytes;
 use cluster::Cluster;
 use quorra_core::disk::File;
 use quorra_core::identity::{ClusterId, MemberId};
-use quorra_core::raft::{Index, Position, Term};
-use quorra_core::replica::{Failure, Reply, Request, Response, StopReason};
+use quorra_core::raft::{self, Entry, EntryKind, Index, Position, Term};
+use quorra_core::replica::{
+    Effect, Effects, Failure, Input, Message, Reply, Request, Response, StopReason,
+};
 use quorra_core::store::v3::{self, Answer, Interval, Put, Range, Write};
 use quorra_core::store::{State, v2};
 
@@ -176,7 +178,7 @@ fn a_ttl_ends_through_the_log() {
 fn a_member_that_is_asked_to_go_hands_over_first() {
     let mut cluster = Cluster::started(3);
     let old = cluster.leader().expect("it was started");
-    cluster.input(old, quorra_core::replica::Input::Stop);
+    cluster.input(old, Input::Stop);
     cluster.wait(|c| c.nodes[&old].stopped.is_some());
     assert_eq!(cluster.nodes[&old].stopped, Some(StopReason::Asked));
     let since = cluster.now.monotonic;
@@ -199,4 +201,42 @@ fn a_checkpoint_of_another_cluster_is_refused() {
     let node = cluster.nodes.get_mut(&MemberId(1)).expect("it is a member");
     node.files.insert(File::Checkpoint(1), file);
     cluster.start(MemberId(1));
+}
+
+/// An idle log is closed by an empty batch, which also tells what is committed. It once named the
+/// commit index of that very moment: an entry that a new leader had just replaced in memory, and
+/// committed, was still the old one on disk, and a crash then made that one the committed one.
+#[test]
+fn an_empty_batch_commits_nothing_that_is_about_to_be_replaced() {
+    let (one, old_leader, new_leader) = (MemberId(1), MemberId(2), MemberId(3));
+    let mut cluster = Cluster::new(3);
+    cluster.start(one);
+    cluster.input(one, Input::Flush);
+    let append = |term: u64, commit: u64| {
+        let entry = Entry::new(Term(term), Index(4), EntryKind::Empty, Bytes::new());
+        Message::Raft(raft::Message::Append {
+            term: Term(term),
+            prev_index: Index(3),
+            prev_term: Term(1),
+            commit_index: Index(commit),
+            entries: vec![entry],
+        })
+    };
+    cluster.input(one, Input::Peer(old_leader, append(2, 3)));
+    cluster.input(one, Input::Flush);
+    cluster.now.monotonic.0 += 200_000_000;
+    cluster.input(one, Input::Peer(new_leader, append(3, 4)));
+
+    let (now, mut effects) = (cluster.now, Effects::new());
+    let node = cluster.nodes.get_mut(&one).expect("it is a member");
+    node.replica.as_mut().expect("it runs").step(now, Input::Tick, &mut effects);
+    while let Some(effect) = effects.pop() {
+        if let Effect::Disk(_, _, ops) = effect {
+            node.write(ops);
+        }
+    }
+    cluster.kill(one);
+    cluster.start(one);
+    let status = cluster.nodes[&one].replica.as_ref().map(|replica| replica.status());
+    assert_eq!(status.map(|status| status.applied_index), Some(Index(3)));
 }

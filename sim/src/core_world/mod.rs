@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use quorra_core::disk::Lane;
 use quorra_core::identity::{ClusterId, MemberId};
-use quorra_core::raft::RoleName;
+use quorra_core::raft::{Notice, RoleName};
 use quorra_core::replica::{
     Effect, Effects, Input, Job, JobResult, Message, Reply, RequestId, Response, StopReason,
 };
@@ -413,7 +413,12 @@ impl CoreWorld {
                 self.tell(seat, incarnation, |inbox| &mut inbox.disk, Input::Job(id, secret));
             }
             Effect::Members => {}
-            Effect::Notice(notice) => self.trace.record(self.now, &Step::Notice { seat, notice }),
+            Effect::Notice(notice) => {
+                self.trace.record(self.now, &Step::Notice { seat, notice });
+                if matches!(notice, Notice::Role { role: RoleName::Leader, .. }) {
+                    self.on_coronation(seat);
+                }
+            }
             Effect::Stop(reason) => self.on_stop(seat, reason)?,
         }
         Ok(())

@@ -58,11 +58,10 @@ impl CoreWorld {
                 self.queue.push(end, Event::Heal);
             }
             Fault::Reset => self.reset(victim),
-            Fault::Kill => {
-                let effects = self.chance.index(12);
-                if let Some(process) = &mut self.members[victim].process {
-                    process.dies_after = Some(effects);
-                }
+            Fault::Kill => self.kill_within(victim, 12),
+            Fault::Regicide => {
+                let leader = self.leader().unwrap_or(victim);
+                self.kill_within(leader, 12);
             }
             Fault::PowerCut => self.cut_power(&running, victim),
             Fault::Pause => {
@@ -86,6 +85,33 @@ impl CoreWorld {
             }
         }
         Ok(())
+    }
+
+    /// The process dies before it has carried out that many more effects.
+    fn kill_within(&mut self, victim: usize, effects: usize) {
+        let effects = self.chance.index(effects);
+        if let Some(process) = &mut self.members[victim].process {
+            process.dies_after = Some(effects);
+        }
+    }
+
+    /// A member has won an election: what it began may end with it, or stay with it and a
+    /// companion while the others go on.
+    pub(super) fn on_coronation(&mut self, seat: usize) {
+        if !self.troubled || !self.swarm.faults.contains_key(&Fault::Regicide) {
+            return;
+        }
+        match self.chance.between(0, 9) {
+            0..4 => self.kill_within(seat, 60),
+            4..8 => {
+                let companion = self.chance.index(self.members.len());
+                let companion = Some(companion).filter(|_| self.chance.per_mille(600));
+                self.network.isolate(seat, companion, self.members.len());
+                let end = self.for_a_while();
+                self.queue.push(end, Event::Heal);
+            }
+            _ => {}
+        }
     }
 
     fn part(&mut self) {

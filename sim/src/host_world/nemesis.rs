@@ -55,7 +55,9 @@ impl HostWorld {
                 self.queue.push(end, Event::Heal);
             }
             Fault::Reset => self.reset_some(victim),
-            Fault::Kill => {
+            Fault::Kill | Fault::Regicide => {
+                let leader = self.leader().filter(|_| fault == Fault::Regicide);
+                let victim = leader.unwrap_or(victim);
                 let actions = self.chance.index(12);
                 if let Some(process) = &mut self.members[victim].process {
                     process.dies_after = Some(actions);
