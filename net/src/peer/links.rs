@@ -8,6 +8,7 @@
 //! - Strangers that have not said hello are few, and have a deadline.
 
 mod attempt;
+mod backlog;
 mod channel;
 mod order;
 
@@ -24,6 +25,7 @@ use quorra_core::store::membership::Membership;
 use quorra_core::time::{Duration, Instant};
 
 use self::attempt::{Outgoing, RETRY_MAX, State};
+use self::backlog::Span;
 use self::channel::{Connection, Due, Role};
 pub use self::order::Order;
 use super::frame::{self, Kind};
@@ -413,9 +415,15 @@ impl Links {
         else {
             return;
         };
-        let waits = self.connections.get(&connection).map_or(0, |found| found.output.len());
-        if waits < OUTPUT_BYTES_MAX {
-            self.put(now, connection, |out| message::encode(message, out));
+        let Some(found) = self.connections.get(&connection) else { return };
+        let span = Span::of(&message);
+        let repeats = span.as_ref().is_some_and(|span| found.backlog.holds(span));
+        if repeats || found.output.len() >= OUTPUT_BYTES_MAX {
+            return;
+        }
+        self.put(now, connection, |out| message::encode(message, out));
+        if let (Some(span), Some(found)) = (span, self.connections.get_mut(&connection)) {
+            found.backlog.add(span, found.output.len());
         }
     }
 
@@ -438,7 +446,9 @@ impl Links {
     /// That much of the output was taken.
     pub fn written(&mut self, now: Instant, connection: ConnectionId, bytes: usize) {
         let Some(found) = self.connections.get_mut(&connection) else { return };
-        found.output.advance(bytes.min(found.output.len()));
+        let bytes = bytes.min(found.output.len());
+        found.output.advance(bytes);
+        found.backlog.take(bytes);
         found.taken = now;
         if found.output.is_empty() && found.role == Role::Ending {
             self.connections.remove(&connection);

@@ -127,7 +127,7 @@ impl HostWorld {
         let members = identities.into_iter().map(|identity| make(identity, &swarm, &mut chance));
         let members = members.collect();
         let network = Network::new(swarm.weather.clone(), chance.fork());
-        let window = chance.pick(&[1_000, 3_000, 65_536, 1 << 20]);
+        let window = chance.pick(&[200, 3_000, 65_536, 1 << 20]);
         let wires = Wires::new(network, vec![window, 65_536], chance.fork());
         let guests = invite(&swarm, &mut chance);
         Self {

@@ -343,6 +343,7 @@ impl Wires {
         if self.chance.per_mille(50) {
             room = 1 + self.chance.index(room);
         }
+        direction.blocked |= room < bytes.len();
         direction.flying += room;
         let mut rest = Bytes::copy_from_slice(&bytes[..room]);
         while !rest.is_empty() {

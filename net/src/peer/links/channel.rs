@@ -5,6 +5,7 @@ use quorra_core::identity::MemberId;
 use quorra_core::time::{Duration, Instant};
 
 use super::super::handshake::Lane;
+use super::backlog::Backlog;
 
 /// A connection that has nothing to say pings this often.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
@@ -17,6 +18,8 @@ pub(super) struct Connection {
     pub(super) role: Role,
     pub(super) input: BytesMut,
     pub(super) output: BytesMut,
+    /// What entries the output carries.
+    pub(super) backlog: Backlog,
     /// When something came in last.
     pub(super) heard: Instant,
     /// When something was queued last.
@@ -49,7 +52,8 @@ pub(super) enum Due {
 impl Connection {
     pub(super) fn new(role: Role, now: Instant) -> Self {
         let (input, output) = (BytesMut::new(), BytesMut::new());
-        Self { role, input, output, heard: now, spoke: now, taken: now, open: false }
+        let backlog = Backlog::default();
+        Self { role, input, output, backlog, heard: now, spoke: now, taken: now, open: false }
     }
 
     /// Only a listener expects to hear, and only who has something to say can stall.
