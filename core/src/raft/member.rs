@@ -444,6 +444,13 @@ impl Raft {
         self.state.log.base()
     }
 
+    /// The entry that the in-memory tail begins behind, if its term is known.
+    #[must_use]
+    pub fn tail_base(&self) -> Option<Position> {
+        let index = self.state.log.before();
+        self.state.log.term(index).map(|term| Position { term, index })
+    }
+
     /// The last entry of the log.
     #[must_use]
     pub fn last(&self) -> Position {

@@ -111,12 +111,14 @@ impl Storage {
         installed
     }
 
-    /// Removes what the newest checkpoint made superfluous.
+    /// Removes what the newest checkpoint made superfluous. For followers that lag a little, a
+    /// number of entries stays, but not more than what memory holds.
     fn cut_log(&mut self, raft: &mut Raft, effects: &mut Effects) {
         let checkpoint = self.transfers.checkpoints.base();
         let cut = Index(checkpoint.index.0.saturating_sub(self.entries_kept));
         let kept = raft.entry(cut).map(|entry| Position { term: entry.term, index: cut });
-        let base = kept.unwrap_or(checkpoint);
+        let kept = kept.or_else(|| raft.tail_base()).unwrap_or(checkpoint);
+        let base = kept.min(checkpoint);
         raft.compacted(base);
         let ops = self.log.wal.cut(base.index);
         self.bulk.submit(Purpose::Removal, ops, effects);
