@@ -97,10 +97,12 @@ pub(super) fn entries_read(
     let mut bytes = 0;
     for entry in entries.into_iter().filter(|entry| entry.index >= next) {
         let is_next = entry.index.0 == next.0 + wanted.len() as u64;
-        if !is_next || entry.index > state.commit_index {
+        let more = bytes + entry_bytes(&entry);
+        let fits = wanted.is_empty() || more <= state.options.append_bytes_target;
+        if !is_next || !fits || entry.index > state.commit_index {
             break;
         }
-        bytes += entry_bytes(&entry);
+        bytes = more;
         wanted.push(entry);
     }
     match prev_term {
