@@ -13,9 +13,9 @@
 //!
 //! ```text
 //! Request -> admission     refused here if it is too large, or too much waits already
-//!         -> writes        gets an identity; its client waits under it
+//!         -> proposals     gets an identity; its client waits under it
 //!         -> raft          the leader appends (a follower forwards it, once)
-//! Flush   -> log lane      one batch a turn; appends to followers leave at the same time
+//! Flush   -> storage       one batch a turn on the log lane; appends leave at the same time
 //! Durable -> raft          claims are released; a quorum commits
 //! Flush   -> state         applied in order; the outcome is the same on every member
 //!         -> writes        the identity is recognised: Reply
