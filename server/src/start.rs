@@ -95,7 +95,7 @@ fn run(config: &Config, command_line: Vec<String>) -> Result<Ended, String> {
     let waiter = Waiter::new().map_err(system)?;
     let disk = Disk::start(data_dir.root(), waiter.wake()).map_err(system)?;
     let dial_timeout = config.election_timeout + DIAL_TIME;
-    Reactor::new(waiter, clock, host, disk, entropy, listeners, dial_timeout)
+    Reactor::new(waiter, clock, host, Some(disk), entropy, listeners, dial_timeout)
         .and_then(Reactor::run)
         .map_err(system)
 }

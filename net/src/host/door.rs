@@ -5,7 +5,7 @@ use quorra_core::disk::{DiskFailure, DiskOp, DiskRead, Lane, Ticket};
 use quorra_core::identity::Incarnation;
 use quorra_core::raft::Notice;
 use quorra_core::replica::{Job, JobId, JobResult, ReadId, StopReason};
-use quorra_core::time::WallTime;
+use quorra_core::time::{Instant, Now, WallTime};
 
 /// Names a connection. Chosen by whoever opens it: even numbers by the driver for accepted
 /// ones, odd numbers by the host for those it asks for. Never reused.
@@ -19,6 +19,24 @@ pub enum Listener {
     Client,
     /// Other members.
     Peer,
+}
+
+/// What a driver drives: a server without an operating system. A [`Host`](super::Host) is one.
+pub trait Machine {
+    /// Something happened.
+    fn input(&mut self, now: Now, input: Input<'_>);
+
+    /// The next thing to do, in order.
+    fn next_action(&mut self) -> Option<Action>;
+
+    /// When [`Input::Tick`] is wanted next; in the past while work is left.
+    fn deadline(&self) -> Instant;
+
+    /// The bytes that wait to be written to a connection; empty if there are none.
+    fn output(&mut self, connection: ConnectionId) -> &[u8];
+
+    /// That many bytes of [`Self::output`] were taken.
+    fn written(&mut self, now: Now, connection: ConnectionId, bytes: usize);
 }
 
 /// What a driver tells its host.

@@ -42,7 +42,7 @@ use quorra_core::raft::{self, Notice};
 use quorra_core::replica::{self, Effect, Effects, Message, Replica, RequestId, StopReason};
 use quorra_core::time::{Instant, Now};
 
-pub use door::{Action, ConnectionId, Input, Level, Listener, Options, Statistics};
+pub use door::{Action, ConnectionId, Input, Level, Listener, Machine, Options, Statistics};
 
 use self::connection::{Connection, Sniffed};
 use self::publish::Publish;
@@ -408,6 +408,28 @@ impl Host {
     fn stop(&mut self, reason: StopReason) {
         self.stopped = true;
         self.actions.push_back(Action::Stop(reason));
+    }
+}
+
+impl Machine for Host {
+    fn input(&mut self, now: Now, input: Input<'_>) {
+        Self::input(self, now, input);
+    }
+
+    fn next_action(&mut self) -> Option<Action> {
+        Self::next_action(self)
+    }
+
+    fn deadline(&self) -> Instant {
+        Self::deadline(self)
+    }
+
+    fn output(&mut self, connection: ConnectionId) -> &[u8] {
+        Self::output(self, connection)
+    }
+
+    fn written(&mut self, now: Now, connection: ConnectionId, bytes: usize) {
+        Self::written(self, now, connection, bytes);
     }
 }
 

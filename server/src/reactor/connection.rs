@@ -11,7 +11,7 @@ use mio::event::{Event, Source};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use quorra_core::time::Now;
-use quorra_net::host::{ConnectionId, Host};
+use quorra_net::host::{ConnectionId, Machine};
 
 /// What one connection may write in a turn before others are served.
 const SENT_BYTES_MAX: usize = 1 << 20;
@@ -189,7 +189,7 @@ impl Connection {
     }
 
     /// Writes the host's output straight from the host's buffer.
-    pub(super) fn send(&mut self, host: &mut Host, id: ConnectionId, now: Now) -> Sent {
+    pub(super) fn send(&mut self, host: &mut impl Machine, id: ConnectionId, now: Now) -> Sent {
         let mut sent = 0;
         loop {
             let output = host.output(id);

@@ -1,4 +1,5 @@
-//! The loop that carries bytes between the operating system and a [`Host`].
+//! The loop that carries bytes between the operating system and a [`Machine`]: a member's host, or
+//! a proxy.
 //!
 //! Each turn waits, then gathers: peers' bytes and the disk's answers first (a process that was
 //! paused must read the heartbeats it missed before it may think of campaigning), then time, then
@@ -21,7 +22,7 @@ use mio::event::Event;
 use mio::{Events, Interest, Poll, Token, Waker};
 use quorra_core::replica::{JobId, JobResult, StopReason};
 use quorra_core::time::{Instant, Now};
-use quorra_net::host::{Action, ConnectionId, Host, Input, Listener};
+use quorra_net::host::{Action, ConnectionId, Input, Listener, Machine};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
@@ -98,12 +99,13 @@ enum Pending {
     Job(JobId, JobResult),
 }
 
-/// A running member.
-pub struct Reactor {
+/// A running member, or proxy.
+pub struct Reactor<M> {
     waiter: Waiter,
     clock: Clock,
-    host: Host,
-    disk: Disk,
+    host: M,
+    /// A proxy has none: it asks for no log.
+    disk: Option<Disk>,
     entropy: Entropy,
     dialer: Dialer,
     listeners: Vec<Listening>,
@@ -123,14 +125,14 @@ pub struct Reactor {
     buffer: Vec<u8>,
 }
 
-impl Reactor {
+impl<M: Machine> Reactor<M> {
     /// A member that runs as soon as [`Self::run`] is called. `clock` is the one that made the
     /// host's first `now`; `dial_timeout` bounds connecting to each address of a peer.
     pub fn new(
         waiter: Waiter,
         clock: Clock,
-        host: Host,
-        disk: Disk,
+        host: M,
+        disk: Option<Disk>,
         entropy: Entropy,
         mut listeners: Vec<Listening>,
         dial_timeout: Duration,
@@ -245,7 +247,7 @@ impl Reactor {
     }
 
     fn take_answers(&mut self, now: Now) {
-        for answer in self.disk.answers() {
+        for answer in self.disk.iter().flat_map(Disk::answers) {
             self.host.input(
                 now,
                 match answer {
@@ -388,9 +390,9 @@ impl Reactor {
                 Action::Close { connection, at_once } => self.close(now, connection, at_once),
                 Action::Connect(id, url) => self.dialer.dial(id, url),
                 Action::Disk(lane, ticket, operations) => {
-                    self.disk.submit(lane, ticket, operations);
+                    self.disk().submit(lane, ticket, operations);
                 }
-                Action::Read(id, read) => self.disk.read(id, read),
+                Action::Read(id, read) => self.disk().read(id, read),
                 Action::Job(id, job) => {
                     let result = self.entropy.perform(&job)?;
                     self.pending.push(Pending::Job(id, result));
@@ -410,6 +412,10 @@ impl Reactor {
             }
         }
         Ok(None)
+    }
+
+    fn disk(&self) -> &Disk {
+        self.disk.as_ref().expect("only a member has a log, and it was given a disk")
     }
 
     /// Writes what the host has for a connection, as far as the socket takes it.
