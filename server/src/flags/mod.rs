@@ -40,6 +40,9 @@ impl Refusal {
     }
 }
 
+/// How wide a line of names in the help may be.
+const NAMES_WIDTH: usize = 90;
+
 /// The values that somebody gave, by flag; defaults stay out.
 type Given = BTreeMap<&'static str, String>;
 
@@ -107,10 +110,6 @@ fn normalise(arguments: Vec<String>) -> Vec<String> {
 
 fn command() -> Command {
     let working = table::all().filter(|flag| matches!(flag.support, Support::Works(_))).count();
-    let missing: Vec<_> = table::all()
-        .filter(|flag| flag.support == Support::Missing)
-        .map(|flag| format!("--{}", flag.name))
-        .collect();
     Command::new("quorra")
         .about("A drop-in etcd: the v2 and v3 APIs on one port.")
         .override_usage("quorra [--FLAG VALUE]..")
@@ -118,8 +117,10 @@ fn command() -> Command {
         .next_line_help(true)
         .after_help(format!(
             "Each flag is also an environment variable: --data-dir is ETCD_DATA_DIR.\n\
-             Known from etcd but not built yet: {}.",
-            missing.join(" ")
+             Known from etcd, but only their defaults are accepted:\n{}\n\
+             Known from etcd, but without an effect here:\n{}",
+            names(&[Support::Missing, Support::Refused]),
+            names(&[Support::Moot])
         ))
         .args(table::all().enumerate().map(|(order, flag)| argument(flag, order)))
         .arg(
@@ -130,6 +131,21 @@ fn command() -> Command {
                 .help("Print the version and exit."),
         )
         .arg(Arg::new("arguments").num_args(0..).hide(true))
+}
+
+/// The names of the flags that are supported like that, in indented lines.
+fn names(supports: &[Support]) -> String {
+    let mut lines = String::new();
+    let mut width = 0;
+    for flag in table::all().filter(|flag| supports.contains(&flag.support)) {
+        if width == 0 || width + flag.name.len() > NAMES_WIDTH {
+            lines.push_str(if width == 0 { "  " } else { "\n  " });
+            width = 0;
+        }
+        lines.push_str(&format!("--{} ", flag.name));
+        width += flag.name.len() + 3;
+    }
+    lines
 }
 
 fn argument(flag: Flag, order: usize) -> Arg {
@@ -146,14 +162,14 @@ fn argument(flag: Flag, order: usize) -> Arg {
     };
     match flag.support {
         Support::Works(heading) if flag.default.is_empty() => {
-            argument.help_heading(heading).help(flag.help)
+            argument.help_heading(heading).help(flag.text)
         }
         Support::Works(heading) => argument.help_heading(heading).help(format!(
             "{} [default: {}]",
-            flag.help.trim_end_matches('.'),
+            flag.text.trim_end_matches('.'),
             flag.default
         )),
-        Support::Missing | Support::Moot => argument.hide(true),
+        Support::Missing | Support::Refused | Support::Moot => argument.hide(true),
     }
 }
 
@@ -209,8 +225,13 @@ fn check_support(given: &Given, warnings: &mut Vec<String>) -> Result<(), Refusa
                 let reason = format!("--{} is not supported by this build of quorra", flag.name);
                 return Err(Refusal::verifying(&reason));
             }
+            Support::Refused => {
+                let reason = format!("--{}={value} is not supported: {}", flag.name, flag.text);
+                return Err(Refusal::verifying(&reason));
+            }
             Support::Moot => {
-                warnings.push(format!("--{}={value} has no effect in quorra", flag.name));
+                let (name, reason) = (flag.name, flag.text);
+                warnings.push(format!("--{name}={value} has no effect in quorra: {reason}"));
             }
         }
     }
@@ -280,7 +301,7 @@ mod tests {
             warnings,
             [
                 "unrecognized environment variable ETCD_NONSENSE=1",
-                "--max-wals=7 has no effect in quorra"
+                "--max-wals=7 has no effect in quorra: files go as soon as nobody needs them"
             ]
         );
     }

@@ -1,0 +1,45 @@
+//! The flags that work, in the order of the help.
+
+use super::Kind::{Bool, Number, OneOf, Text, Urls};
+use super::{Kind, Support};
+
+const MEMBER: Support = Support::Works("Member");
+const CLUSTERING: Support = Support::Works("Clustering");
+const SECURITY: Support = Support::Works("Security");
+const LOGGING: Support = Support::Works("Logging");
+
+/// Heading, name, kind, default, help.
+#[rustfmt::skip]
+pub(super) const WORKING: &[(Support, &str, Kind, &str, &str)] = &[
+    (MEMBER, "name", Text, "default", "This member's name for people."),
+    (MEMBER, "data-dir", Text, "", "Where this member keeps its data [default: NAME.quorra]."),
+    (MEMBER, "snapshot-count", Number, "100000",
+        "Log entries that are kept behind a checkpoint for members that lag."),
+    (MEMBER, "heartbeat-interval", Number, "100", "Milliseconds between a leader's heartbeats."),
+    (MEMBER, "election-timeout", Number, "1000",
+        "Milliseconds without a leader before an election."),
+    (MEMBER, "listen-peer-urls", Urls, "http://localhost:2380",
+        "Where to listen for other members, separated by commas."),
+    (MEMBER, "listen-client-urls", Urls, "http://localhost:2379",
+        "Where to listen for clients, separated by commas."),
+    (MEMBER, "quota-backend-bytes", Number, "0",
+        "Refuse writes above this size of the data; 0 is 2 GiB, negative is no limit."),
+    (MEMBER, "max-request-bytes", Number, "1572864", "The largest request of a client."),
+    (MEMBER, "pre-vote", Bool, "true", "Ask whether an election can be won before starting it."),
+    (MEMBER, "enable-v2", Bool, "true", "Serve the v2 API beside v3."),
+    (CLUSTERING, "initial-advertise-peer-urls", Urls, "http://localhost:2380",
+        "Where the other members reach this one."),
+    (CLUSTERING, "initial-cluster", Text, "",
+        "The first members, as NAME=URL,.. [default: NAME=INITIAL-ADVERTISE-PEER-URL]."),
+    (CLUSTERING, "initial-cluster-state", OneOf(&["new", "existing"]), "new",
+        "'new', or 'existing' to join a cluster."),
+    (CLUSTERING, "initial-cluster-token", Text, "etcd-cluster",
+        "Keeps clusters with equal addresses apart."),
+    (CLUSTERING, "advertise-client-urls", Urls, "http://localhost:2379",
+        "Where clients reach this member."),
+    (CLUSTERING, "strict-reconfig-check", Bool, "true",
+        "Refuse membership changes that would cost the quorum."),
+    (SECURITY, "cors", Text, "*", "Origins that browsers may call from, separated by commas."),
+    (SECURITY, "host-whitelist", Text, "*", "Host names that requests may carry."),
+    (LOGGING, "log-level", Text, "info", "debug, info, warn or error."),
+];
