@@ -55,6 +55,12 @@ pub const V2_PATH_DEPTH_MAX: usize = 1_000;
 pub const V2_HISTORY_EVENTS: usize = 1_000;
 /// Events that wait for one v2 watcher (etcd).
 pub const V2_WATCHER_EVENTS: usize = 100;
+/// The most members that a discovery token is made for.
+pub const DISCOVERY_SIZE_MAX: usize = 1_000;
+/// What one discovery token holds: the registrations of the largest cluster.
+pub const DISCOVERY_TOKEN_BYTES_MAX: u64 = 1 << 20;
+/// What all discovery tokens hold together; beyond it neither tokens nor members are taken.
+pub const DISCOVERY_REGISTRY_BYTES_MAX: u64 = 64 << 20;
 /// The default of `--quota-backend-bytes` (etcd: 2 GiB).
 pub const QUOTA_BYTES_DEFAULT: u64 = 2 << 30;
 

@@ -183,6 +183,7 @@ fn host_options(
         name: config.name.clone(),
         client_urls: crate::urls::strings(&config.advertise_client_urls),
         v2: config.v2,
+        discovery_service: config.discovery_service,
         request_bytes_max: config.request_bytes_max,
         cors: config.cors.clone(),
         host_whitelist: config.host_whitelist.clone(),

@@ -37,6 +37,7 @@ mod checkpoints;
 mod door;
 mod duties;
 mod inbound;
+mod jobs;
 mod log_lane;
 mod machine;
 mod outbound;
@@ -60,6 +61,7 @@ pub use request::{Failure, Header, Reply, Request, Response, Status};
 
 use duties::Duties;
 use inbound::Installed;
+use jobs::Jobs;
 use machine::Machine;
 use peers::Peers;
 use proposals::{Proposals, Way};
@@ -93,6 +95,7 @@ pub struct Replica {
     reads: Reads,
     early: EarlyReads,
     watches: Watches,
+    jobs: Jobs,
     peers: Peers,
     duties: Duties,
     leader_changed_at: Option<Instant>,
@@ -126,6 +129,7 @@ impl Replica {
             reads: Reads::new(identity.incarnation),
             early: EarlyReads::default(),
             watches: Watches::default(),
+            jobs: Jobs::default(),
             peers: Peers::default(),
             duties: Duties::default(),
             leader_changed_at: None,
@@ -156,7 +160,7 @@ impl Replica {
             Input::Read(id, bytes) => {
                 self.storage.on_read(id, bytes, &mut self.raft, &mut self.out, effects);
             }
-            Input::Job(..) => {}
+            Input::Job(id, result) => self.on_job(id, result, effects),
             Input::Flush => self.on_flush(effects),
             Input::Stop => self.on_stop(),
         }
@@ -271,7 +275,8 @@ impl Replica {
     }
 
     fn on_request(&mut self, id: RequestId, request: Request, effects: &mut Effects) {
-        let waiting = self.proposals.writes.len() + self.reads.len() + self.early.len();
+        let reads = self.reads.len() + self.early.len();
+        let waiting = self.proposals.writes.len() + reads + self.jobs.len();
         self.count_v2(&request);
         let refused = admission::refuse(&self.admission_view(waiting), &request);
         if let Some(failure) = refused {
@@ -293,6 +298,9 @@ impl Replica {
                 let begun = self.raft.transfer(now, Some(target), &mut self.out);
                 let outcome = begun.map(|()| Response::Done);
                 self.reply(id, outcome.map_err(|_| Failure::BadTransferee), effects);
+            }
+            Request::Secret(length) => {
+                effects.push(Effect::Job(self.jobs.begin(id), Job::Secret(length)));
             }
             read => self.read(id, read, effects),
         }
@@ -365,7 +373,15 @@ impl Replica {
         self.reply(id, outcome, effects);
     }
 
+    fn on_job(&mut self, id: JobId, result: JobResult, effects: &mut Effects) {
+        let Some(request) = self.jobs.finish(id) else { return };
+        match result {
+            JobResult::Secret(secret) => self.reply(request, Ok(Response::Secret(secret)), effects),
+        }
+    }
+
     fn on_cancel(&mut self, id: RequestId) {
+        self.jobs.cancel(id);
         self.watches.close(id, self.machine.state_mut());
         self.machine.cancel(id);
     }
@@ -565,7 +581,7 @@ impl Replica {
         }
         let reads = self.reads.drain().into_iter().chain(self.early.release());
         let waiting = self.proposals.writes.drain().into_iter().chain(reads.map(|read| read.id));
-        for request in waiting {
+        for request in waiting.chain(self.jobs.drain()) {
             self.reply(request, Err(Failure::Stopped), effects);
         }
         self.stopped = true;

@@ -4,6 +4,7 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{ClusterId, MemberId};
@@ -60,6 +61,8 @@ pub enum Request {
     ChangeMembership(crate::store::membership::Change),
     /// Hands leadership to that member.
     TransferLeadership(MemberId),
+    /// As many random bytes, fit for secrets; asked of the driver.
+    Secret(usize),
 }
 
 /// What every answer tells beside its content.
@@ -100,6 +103,8 @@ pub enum Response {
     V3(Result<v3::Answer, v3::Error>),
     /// To [`Request::Members`], sorted by id, and to a change of membership.
     Members(Vec<Member>),
+    /// To [`Request::Secret`].
+    Secret(Bytes),
     /// To what has nothing to say.
     Done,
 }

@@ -9,7 +9,8 @@ use quorra_core::disk::File;
 use quorra_core::identity::{ClusterId, MemberId};
 use quorra_core::raft::{self, Entry, EntryKind, Index, Position, Term};
 use quorra_core::replica::{
-    Effect, Effects, Failure, Input, Message, Reply, Request, Response, StopReason,
+    Effect, Effects, Failure, Input, Job, JobResult, Message, Reply, Request, RequestId, Response,
+    StopReason,
 };
 use quorra_core::store::v3::{self, Answer, Interval, Put, Range, Write};
 use quorra_core::store::{State, v2};
@@ -98,6 +99,35 @@ fn every_member_takes_writes_and_reads_of_both_apis() {
     let hash =
         |c: &Cluster, id| c.nodes[&MemberId(id)].replica.as_ref().and_then(|r| r.state_hash());
     cluster.wait(|c| hash(c, 1) == hash(c, 2) && hash(c, 2) == hash(c, 3));
+}
+
+#[test]
+fn a_secret_is_the_drivers_and_goes_to_who_asked() {
+    let mut cluster = Cluster::started(1);
+    let replica = cluster.nodes.get_mut(&MemberId(1)).expect("it was started");
+    let (now, replica) = (cluster.now, replica.replica.as_mut().expect("it runs"));
+    let mut jobs = Vec::new();
+    for request in [RequestId(1 << 40), RequestId(1 << 41)] {
+        let mut effects = Effects::new();
+        replica.step(now, Input::Request(request, Request::Secret(4)), &mut effects);
+        match effects.pop() {
+            Some(Effect::Job(id, Job::Secret(4))) => jobs.push(id),
+            other => panic!("not the job: {other:?}"),
+        }
+    }
+    replica.step(now, Input::Cancel(RequestId(1 << 40)), &mut Effects::new());
+    let mut effects = Effects::new();
+    for job in jobs {
+        let secret = JobResult::Secret(Bytes::from_static(b"abcd"));
+        replica.step(now, Input::Job(job, secret), &mut effects);
+    }
+    match effects.pop() {
+        Some(Effect::Reply(RequestId(id), Reply { outcome: Ok(Response::Secret(secret)), .. })) => {
+            assert_eq!((id, &secret[..]), (1 << 41, &b"abcd"[..]));
+        }
+        other => panic!("not the secret: {other:?}"),
+    }
+    assert!(effects.is_empty(), "a client that has gone is answered nothing");
 }
 
 #[test]

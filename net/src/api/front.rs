@@ -18,7 +18,7 @@ use bytes::Bytes;
 use quorra_core::replica;
 use quorra_core::time::Instant;
 
-use super::{Begun, Exchange, Outcome, View, gateway, plain, v2, v3};
+use super::{Begun, Exchange, Outcome, View, discovery, gateway, plain, v2, v3};
 use crate::host::Options;
 use crate::http::{Method, Request, Response};
 
@@ -33,6 +33,7 @@ pub struct Service {
     /// None allows every host.
     hosts: Option<Vec<String>>,
     v2: bool,
+    discovery: bool,
 }
 
 /// A request that waits, with what the front door adds to its answer.
@@ -54,6 +55,7 @@ impl Service {
             origins: listed(&options.cors),
             hosts: listed(&options.host_whitelist),
             v2: options.v2,
+            discovery: options.discovery_service,
         }
     }
 
@@ -112,6 +114,11 @@ impl Service {
         }
         if let Some(rest) = path.strip_prefix(b"/v3beta/") {
             return gateway::begin(request, &[b"/v3/", rest].concat(), view);
+        }
+        if self.discovery
+            && let Some(begun) = discovery::begin(request, &path, view)
+        {
+            return begun;
         }
         plain::begin(request, &path, view)
     }
@@ -292,7 +299,7 @@ fn html_escaped(text: &str) -> String {
 }
 
 /// A host field's name: without the port, and without the brackets of an IPv6 address.
-fn without_port(host: &[u8]) -> &[u8] {
+pub(super) fn without_port(host: &[u8]) -> &[u8] {
     if let Some(rest) = host.strip_prefix(b"[") {
         return rest.split(|byte| *byte == b']').next().unwrap_or(rest);
     }

@@ -4,6 +4,7 @@
 //! the replica beside an [`Exchange`] that waits for the reply. An exchange is given each reply
 //! to its questions and says what follows; it holds nothing of the connection.
 
+pub mod discovery;
 pub mod front;
 pub mod gateway;
 mod plain;

@@ -130,6 +130,8 @@ pub struct Options {
     pub client_urls: Vec<String>,
     /// `--enable-v2`
     pub v2: bool,
+    /// `--enable-discovery-service`
+    pub discovery_service: bool,
     /// `--max-request-bytes`
     pub request_bytes_max: usize,
     /// `--cors`; empty allows all.

@@ -74,6 +74,7 @@ impl Driver {
             name: "alone".to_owned(),
             client_urls: vec!["http://127.0.0.1:2379".to_owned()],
             v2: true,
+            discovery_service: false,
             request_bytes_max: limits::REQUEST_BYTES_DEFAULT,
             cors: Vec::new(),
             host_whitelist: Vec::new(),

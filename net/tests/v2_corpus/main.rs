@@ -12,12 +12,24 @@ use std::path::PathBuf;
 
 use scenario::{Outcome, Scenario};
 
-/// The areas that this build answers, and how many scenarios of a plain server they have.
-const AREAS: [&str; 12] = [
-    "cas", "delete", "get", "index", "machines", "params", "paths", "post", "set", "stats", "ttl",
+/// The areas that this build answers, and how many scenarios they have.
+const AREAS: [&str; 14] = [
+    "cas",
+    "delete",
+    "disco",
+    "discovery",
+    "get",
+    "index",
+    "machines",
+    "params",
+    "paths",
+    "post",
+    "set",
+    "stats",
+    "ttl",
     "watch",
 ];
-const SCENARIOS: usize = 52;
+const SCENARIOS: usize = 54;
 
 #[test]
 fn every_scenario_is_answered_as_etcd_answered_it() {

@@ -8,7 +8,8 @@ use quorra_core::identity::{ClusterId, Incarnation, MemberId};
 use quorra_core::limits;
 use quorra_core::raft;
 use quorra_core::replica::{
-    self, Bootstrap, Effect, Effects, Input, Options, Recovery, RecoveryStep, Replica, RequestId,
+    self, Bootstrap, Effect, Effects, Input, Job, JobResult, Options, Recovery, RecoveryStep,
+    Replica, RequestId,
 };
 use quorra_core::store::membership;
 use quorra_core::time::{Duration, Instant, Now, WallTime};
@@ -176,7 +177,11 @@ impl Member {
                 }
             }
             Effect::Stop(reason) => panic!("the member stops: {reason:?}"),
-            Effect::Send(..) | Effect::Job(..) | Effect::Members | Effect::Notice(_) => {}
+            Effect::Job(id, Job::Secret(length)) => {
+                let secret = JobResult::Secret(vec![7; length].into());
+                inputs.push_back(Input::Job(id, secret));
+            }
+            Effect::Send(..) | Effect::Members | Effect::Notice(_) => {}
         }
     }
 
@@ -230,6 +235,7 @@ fn host_options() -> host::Options {
         name: NAME.to_owned(),
         client_urls: vec![CLIENT_URL.to_owned()],
         v2: true,
+        discovery_service: true,
         request_bytes_max: limits::REQUEST_BYTES_DEFAULT,
         cors: Vec::new(),
         host_whitelist: Vec::new(),

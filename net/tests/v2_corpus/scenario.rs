@@ -35,6 +35,9 @@ struct Replay {
     label: String,
 }
 
+/// The one expression by which the corpus saves a part of a text: a discovery token.
+const TOKEN: &str = "re:/([0-9a-f]{32})$";
+
 impl Scenario {
     pub(crate) fn parse(text: &str) -> Self {
         let lines = text.lines().filter(|line| !line.trim().is_empty());
@@ -134,6 +137,12 @@ impl Replay {
         }
         for (name, pointer) in step.field("save").map(Json::fields).unwrap_or_default() {
             let pointer = pointer.text().expect("a pointer is text");
+            if pointer == TOKEN {
+                let text = str::from_utf8(body).expect("a token's URL is text");
+                let (_, token) = text.rsplit_once('/').expect("a token follows a slash");
+                self.variables.insert(name.clone(), token.to_owned());
+                continue;
+            }
             let body = Json::parse(body).expect("what is saved is JSON");
             let value = body.at(pointer).expect("what is saved is there");
             let text = value.text().map_or_else(|| value.wire(), str::to_owned);

@@ -155,6 +155,7 @@ fn options() -> Options {
         name: "default".to_owned(),
         client_urls: vec![CLIENT_URL.to_owned()],
         v2: true,
+        discovery_service: false,
         request_bytes_max: limits::REQUEST_BYTES_DEFAULT,
         cors: Vec::new(),
         host_whitelist: Vec::new(),

@@ -57,6 +57,8 @@ pub struct Config {
     pub strict_reconfig_check: bool,
     /// `--enable-v2`
     pub v2: bool,
+    /// `--enable-discovery-service`
+    pub discovery_service: bool,
     /// `--cors`; empty allows all.
     pub cors: Vec<String>,
     /// `--host-whitelist`; empty allows all.
@@ -161,6 +163,7 @@ impl Config {
             pre_vote: values.boolean("pre-vote"),
             strict_reconfig_check: values.boolean("strict-reconfig-check"),
             v2: values.boolean("enable-v2"),
+            discovery_service: discovery_service(&values)?,
             cors: values.names("cors"),
             host_whitelist: values.names("host-whitelist"),
             log_level: logging::level(&log_level)
@@ -202,6 +205,15 @@ fn request_bytes(values: &Values<'_>) -> Result<usize, String> {
             "--max-request-bytes must be at most {} (set to {bytes})",
             limits::REQUEST_BYTES_MAX
         )),
+    }
+}
+
+/// The service keeps its tokens in the v2 store, where operators must reach them.
+fn discovery_service(values: &Values<'_>) -> Result<bool, String> {
+    let enabled = values.boolean("enable-discovery-service");
+    match enabled && !values.boolean("enable-v2") {
+        true => Err("--enable-discovery-service needs --enable-v2".into()),
+        false => Ok(enabled),
     }
 }
 

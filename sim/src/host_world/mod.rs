@@ -477,6 +477,7 @@ fn host_options(seat: usize, incarnation: u64) -> Options {
         name: format!("infra{seat}"),
         client_urls: vec![format!("http://10.0.0.{seat}:2379")],
         v2: true,
+        discovery_service: false,
         request_bytes_max: 64 << 10,
         cors: Vec::new(),
         host_whitelist: Vec::new(),

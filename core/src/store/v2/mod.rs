@@ -104,6 +104,16 @@ impl Store {
         self.tree.totals().bytes
     }
 
+    /// The same of all that is below a directory, hidden entries included; none if there is no
+    /// such directory.
+    #[must_use]
+    pub fn bytes_below(&self, directory: &Path) -> Option<u64> {
+        match self.tree.find(directory)?.content {
+            Content::Directory(id) => Some(self.tree.totals_below(id).bytes),
+            Content::File(_) => None,
+        }
+    }
+
     /// Takes an index for a change that has no visible node. Returns it.
     pub fn touch(&mut self) -> u64 {
         self.index += 1;

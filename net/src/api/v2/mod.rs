@@ -46,6 +46,15 @@ pub fn begin(request: &Request, path: &[u8], view: View<'_>) -> Begun {
     }
 }
 
+/// The first value of a name in a request's form or query; empty if there is none.
+///
+/// # Errors
+/// Why the form cannot be read.
+pub(super) fn form_value(request: &Request, name: &str) -> Result<String, String> {
+    let form = form::Form::parse(request)?;
+    Ok(String::from_utf8_lossy(form.first(name).unwrap_or_default()).into_owned())
+}
+
 /// What follows a route, if the path is its own or goes on behind a slash.
 fn below<'a>(path: &'a [u8], route: &[u8]) -> Option<&'a [u8]> {
     let rest = path.strip_prefix(route)?;

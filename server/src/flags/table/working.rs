@@ -37,6 +37,8 @@ pub(super) const WORKING: &[(Support, &str, Kind, &str, &str)] = &[
         "Keeps clusters with equal addresses apart."),
     (CLUSTERING, "advertise-client-urls", Urls, "http://localhost:2379",
         "Where clients reach this member."),
+    (CLUSTERING, "enable-discovery-service", Bool, "false",
+        "Be a discovery service too: /new?size=N makes a token for --discovery."),
     (CLUSTERING, "strict-reconfig-check", Bool, "true",
         "Refuse membership changes that would cost the quorum."),
     (SECURITY, "cors", Text, "*", "Origins that browsers may call from, separated by commas."),

@@ -90,6 +90,11 @@ impl Tree {
         self.directory(DirectoryId::ROOT).below
     }
 
+    /// Sums over all nodes below a directory.
+    pub(super) fn totals_below(&self, directory: DirectoryId) -> Totals {
+        self.directory(directory).below
+    }
+
     /// The highest number that was given to a directory.
     pub(super) fn last_directory(&self) -> DirectoryId {
         self.last
