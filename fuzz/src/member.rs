@@ -8,7 +8,7 @@ use quorra_core::raft::{self, Index};
 use quorra_core::replica::{self, Bootstrap, Recovery, RecoveryError, RecoveryStep, Replica};
 use quorra_core::store::membership;
 use quorra_core::time::{Duration, Instant, Now, WallTime};
-use quorra_net::host::{Action, ConnectionId, Host, Input, Listener, Options};
+use quorra_net::host::{Action, ConnectionId, Host, Input, Listener, Options, Security};
 
 use crate::disk::Disk;
 
@@ -51,7 +51,10 @@ impl Member {
 
     /// Opens a connection.
     pub(crate) fn open(&mut self, connection: ConnectionId, listener: Listener) {
-        self.host.input(self.now, Input::Accepted { connection, listener, remote: "fuzz" });
+        self.host.input(
+            self.now,
+            Input::Accepted { connection, listener, remote: "fuzz", security: Security::Plain },
+        );
     }
 
     /// Sends bytes, as long as the connection is open.

@@ -43,7 +43,7 @@ impl Asked {
     /// Begins a request. A change that is asked for survives its way through the log.
     pub(crate) fn begin(&self, request: &Request) -> Answer {
         let Self { service, replica, options, statistics } = self;
-        let view = View { replica, options, statistics, now: NOW };
+        let view = View { replica, options, statistics, identity: None, now: NOW };
         match service.begin(request, view) {
             (Outcome::Respond(response), None) => Answer::Status(response.status),
             (Outcome::Ask(question), Some(_)) => {

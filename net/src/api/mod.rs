@@ -17,6 +17,7 @@ use quorra_core::time::{Instant, Now};
 
 pub use front::{Call, Service};
 
+use crate::host::Identity;
 use crate::http::Response;
 
 /// What an API can see of its member without asking.
@@ -28,6 +29,8 @@ pub struct View<'a> {
     pub options: &'a crate::host::Options,
     /// What the host counts.
     pub statistics: &'a crate::host::Statistics,
+    /// Whom the client's certificate names, where clients must show one (`--client-cert-auth`).
+    pub identity: Option<&'a Identity>,
     /// The present turn's time.
     pub now: Now,
 }

@@ -144,6 +144,7 @@ impl Host {
             replica: &self.replica,
             options: &self.options,
             statistics: &self.statistics,
+            identity: connection.security.identity(),
             now,
         };
         let (outcome, call) = match connection.listener {
@@ -175,14 +176,15 @@ impl Host {
         stream: StreamId,
         tell: impl FnOnce(&mut Waiting, View<'_>) -> Outcome,
     ) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let Some(call) = connection.calls.get_mut(&stream) else { return };
         let view = View {
             replica: &self.replica,
             options: &self.options,
             statistics: &self.statistics,
+            identity: connection.security.identity(),
             now,
         };
-        let connection = self.connections.get_mut(&id);
-        let Some(call) = connection.and_then(|found| found.calls.get_mut(&stream)) else { return };
         let outcome = tell(call, view);
         self.carry_out(now, id, stream, outcome);
     }

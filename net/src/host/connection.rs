@@ -6,7 +6,7 @@ use bytes::{Buf, BytesMut};
 use quorra_core::replica::RequestId;
 use quorra_core::time::{Duration, Instant, Now};
 
-use super::Listener;
+use super::{Listener, Security};
 use crate::api::Call;
 use crate::http::{Limits, Protocol, StreamId};
 use crate::{http1, http2, peer};
@@ -21,6 +21,7 @@ const PEER_SILENCE_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) listener: Listener,
+    pub(super) security: Security,
     pub(super) calls: BTreeMap<StreamId, Waiting>,
     pub(super) half_closed: bool,
     /// The driver was told to stop reading.
@@ -68,9 +69,10 @@ pub(super) enum Sniffed {
 }
 
 impl Connection {
-    pub(super) fn new(listener: Listener, now: Now) -> Self {
+    pub(super) fn new(listener: Listener, security: Security, now: Now) -> Self {
         Self {
             listener,
+            security,
             calls: BTreeMap::new(),
             half_closed: false,
             paused: false,
@@ -175,7 +177,7 @@ mod tests {
 
     fn sniff(listener: Listener, bytes: &[u8]) -> (Sniffed, &'static str) {
         let now = Now::default();
-        let mut connection = Connection::new(listener, now);
+        let mut connection = Connection::new(listener, Security::Plain, now);
         let mut sniffed = Sniffed::Stays;
         for byte in bytes {
             sniffed = connection.receive(now, Limits::new(1_000), &[*byte]);

@@ -1,5 +1,7 @@
 //! The host's door: everything that can come in, and everything that can go out.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use quorra_core::disk::{DiskFailure, DiskOp, DiskRead, Lane, Ticket};
 use quorra_core::identity::Incarnation;
@@ -39,6 +41,40 @@ pub trait Machine {
     fn written(&mut self, now: Now, connection: ConnectionId, bytes: usize);
 }
 
+/// What lies between a connection's plaintext and its wire.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Security {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// TLS, with the verified identity of a client that had to show one: only a listener with
+    /// `--client-cert-auth` (for peers `--peer-client-cert-auth`) tells any.
+    Tls(Option<Identity>),
+}
+
+impl Security {
+    /// Whom the other side's certificate names.
+    #[must_use]
+    pub fn identity(&self) -> Option<&Identity> {
+        match self {
+            Self::Plain => None,
+            Self::Tls(identity) => identity.as_ref(),
+        }
+    }
+}
+
+/// Whom a certificate names that a trusted authority has signed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The subject's common name; empty if it has none. To etcd's authentication this is the user
+    /// of a request that brings no other credentials.
+    pub common_name: String,
+    /// The subject's alternative names that are DNS names, wildcards among them.
+    pub dns_names: Vec<String>,
+    /// The subject's alternative names that are addresses.
+    pub addresses: Vec<IpAddr>,
+}
+
 /// What a driver tells its host.
 #[derive(Debug)]
 pub enum Input<'a> {
@@ -50,6 +86,9 @@ pub enum Input<'a> {
         listener: Listener,
         /// Where from, for logs.
         remote: &'a str,
+        /// What protects it. TLS lies below the host: a connection is accepted when its handshake
+        /// is over, and what is received is plaintext.
+        security: Security,
     },
     /// A connection that [`Action::Connect`] asked for is open.
     Connected(ConnectionId),

@@ -42,7 +42,9 @@ use quorra_core::raft::{self, Notice};
 use quorra_core::replica::{self, Effect, Effects, Message, Replica, RequestId, StopReason};
 use quorra_core::time::{Instant, Now};
 
-pub use door::{Action, ConnectionId, Input, Level, Listener, Machine, Options, Statistics};
+pub use door::{
+    Action, ConnectionId, Identity, Input, Level, Listener, Machine, Options, Security, Statistics,
+};
 
 use self::connection::{Connection, Sniffed};
 use self::publish::Publish;
@@ -120,8 +122,11 @@ impl Host {
             return;
         }
         match input {
-            Input::Accepted { connection, listener, remote } => {
-                self.on_accepted(now, connection, listener, remote);
+            Input::Accepted { connection, listener, remote, security } => {
+                if self.has_room(connection, listener, remote) {
+                    self.connections.insert(connection, Connection::new(listener, security, now));
+                    self.set_timer(connection);
+                }
             }
             Input::Connected(id) => {
                 let replica = &self.replica;
@@ -219,7 +224,8 @@ impl Host {
         self.actions.push_back(Action::Log(level, line));
     }
 
-    fn on_accepted(&mut self, now: Now, id: ConnectionId, listener: Listener, remote: &str) {
+    /// Whether one more connection may be taken; it is closed if not.
+    fn has_room(&mut self, id: ConnectionId, listener: Listener, remote: &str) -> bool {
         let most = match listener {
             Listener::Client => self.options.connections_max,
             Listener::Peer => self.options.connections_max + PEER_CONNECTIONS_RESERVED,
@@ -227,10 +233,9 @@ impl Host {
         if self.connections.len() >= most {
             self.log(Level::Warn, format!("refused {remote}: too many connections"));
             self.actions.push_back(Action::Close { connection: id, at_once: true });
-            return;
+            return false;
         }
-        self.connections.insert(id, Connection::new(listener, now));
-        self.set_timer(id);
+        true
     }
 
     fn on_received(&mut self, now: Now, id: ConnectionId, bytes: &[u8]) {

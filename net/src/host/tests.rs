@@ -107,7 +107,12 @@ impl Driver {
 
     fn open(&mut self, id: ConnectionId) {
         let connection = id;
-        self.input(Input::Accepted { connection, listener: Listener::Client, remote: "test" });
+        self.input(Input::Accepted {
+            connection,
+            listener: Listener::Client,
+            remote: "test",
+            security: Security::Plain,
+        });
     }
 
     fn send(&mut self, id: ConnectionId, bytes: &[u8]) {
@@ -387,7 +392,12 @@ fn connections_beyond_the_limit_are_refused() {
 #[test]
 fn whoever_says_nothing_to_the_peer_listener_is_sent_away() {
     let mut driver = Driver::new();
-    driver.input(Input::Accepted { connection: C, listener: Listener::Peer, remote: "test" });
+    driver.input(Input::Accepted {
+        connection: C,
+        listener: Listener::Peer,
+        remote: "test",
+        security: Security::Plain,
+    });
     driver.run(Duration::from_secs(9));
     assert!(driver.closed.is_empty());
     driver.run(Duration::from_secs(1));
@@ -398,7 +408,12 @@ fn whoever_says_nothing_to_the_peer_listener_is_sent_away() {
 fn a_peer_listener_answers_operators() {
     let mut driver = Driver::new();
     let peer = ConnectionId(0);
-    driver.input(Input::Accepted { connection: peer, listener: Listener::Peer, remote: "test" });
+    driver.input(Input::Accepted {
+        connection: peer,
+        listener: Listener::Peer,
+        remote: "test",
+        security: Security::Plain,
+    });
     let requests = get("/members") + &get("/raft/stream/message/1") + &get("/v2/keys");
     driver.send(peer, requests.as_bytes());
     driver.settle();

@@ -136,6 +136,7 @@ impl Member {
             replica: &self.replica,
             options: &self.options,
             statistics: &self.statistics,
+            identity: None,
             now: self.now,
         }
     }

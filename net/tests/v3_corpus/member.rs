@@ -10,7 +10,7 @@ use quorra_core::raft;
 use quorra_core::replica::{self, Bootstrap, Recovery, RecoveryStep};
 use quorra_core::store::membership;
 use quorra_core::time::{Duration, Instant, Now, WallTime};
-use quorra_net::host::{Action, ConnectionId, Host, Input, Listener, Options};
+use quorra_net::host::{Action, ConnectionId, Host, Input, Listener, Options, Security};
 
 const PEER_URL: &str = "http://127.0.0.1:2380";
 const CLIENT_URL: &str = "http://127.0.0.1:2379";
@@ -67,7 +67,12 @@ impl Member {
     pub(crate) fn connect(&mut self) -> u64 {
         self.connections += 2;
         let connection = ConnectionId(self.connections);
-        let input = Input::Accepted { connection, listener: Listener::Client, remote: "client" };
+        let input = Input::Accepted {
+            connection,
+            listener: Listener::Client,
+            remote: "client",
+            security: Security::Plain,
+        };
         self.turn(input);
         self.connections
     }

@@ -22,7 +22,7 @@ use mio::event::Event;
 use mio::{Events, Interest, Poll, Token, Waker};
 use quorra_core::replica::{JobId, JobResult, StopReason};
 use quorra_core::time::{Instant, Now};
-use quorra_net::host::{Action, ConnectionId, Input, Listener, Machine};
+use quorra_net::host::{Action, ConnectionId, Input, Listener, Machine, Security};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
@@ -306,7 +306,12 @@ impl<M: Machine> Reactor<M> {
                         let remote = remote.to_string();
                         self.host.input(
                             now,
-                            Input::Accepted { connection: id, listener, remote: &remote },
+                            Input::Accepted {
+                                connection: id,
+                                listener,
+                                remote: &remote,
+                                security: Security::Plain,
+                            },
                         );
                     }
                     Err(error) => log::warn!(error:% = error; "cannot watch a connection"),

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use quorra_core::raft::Index;
 use quorra_core::time::Now;
-use quorra_net::host::{Action, ConnectionId, Host, Input, Listener};
+use quorra_net::host::{Action, ConnectionId, Host, Input, Listener, Security};
 
 use super::step::Step;
 use super::wires::{Read, WireId, Wires, Written};
@@ -190,7 +190,9 @@ impl Turn<'_> {
             self.process.add(connection, wire, 1, peer);
             self.trace.record(self.time, &Step::Accepted { seat: self.seat, wire, peer });
             let remote = "10.0.0.9:1";
-            self.process.host.input(self.now, Input::Accepted { connection, listener, remote });
+            let security = Security::Plain;
+            let input = Input::Accepted { connection, listener, remote, security };
+            self.process.host.input(self.now, input);
             self.process.enqueue(connection);
         }
     }
