@@ -44,6 +44,21 @@ impl Method {
             other => Self::Other(Bytes::copy_from_slice(other)),
         }
     }
+
+    /// Its token.
+    #[must_use]
+    pub fn token(&self) -> &[u8] {
+        match self {
+            Self::Get => b"GET",
+            Self::Head => b"HEAD",
+            Self::Put => b"PUT",
+            Self::Post => b"POST",
+            Self::Delete => b"DELETE",
+            Self::Options => b"OPTIONS",
+            Self::Patch => b"PATCH",
+            Self::Other(token) => token,
+        }
+    }
 }
 
 /// Header fields in the order of their arrival. Names compare without case.
@@ -134,6 +149,8 @@ pub struct Response {
     pub status: u16,
     /// Without content-length, transfer-encoding, date and connection: those are the connection's.
     pub headers: Vec<(&'static str, Bytes)>,
+    /// Further fields of the same kind that another server gave: a proxy passes them on.
+    pub forwarded: Option<Box<Headers>>,
     /// See there.
     pub body: Body,
     /// Behind the body; HTTP/2 only. gRPC's status travels here.
@@ -144,7 +161,13 @@ impl Response {
     /// An answer with a whole body and no fields yet.
     #[must_use]
     pub fn new(status: u16, body: impl Into<Bytes>) -> Self {
-        Self { status, headers: Vec::new(), body: Body::Full(body.into()), trailers: Vec::new() }
+        Self {
+            status,
+            headers: Vec::new(),
+            forwarded: None,
+            body: Body::Full(body.into()),
+            trailers: Vec::new(),
+        }
     }
 
     /// The same with a field added.
@@ -162,8 +185,10 @@ pub enum Body {
     Full(Bytes),
     /// They are made as the connection drains.
     Lazy(Box<dyn LazyBody>),
-    /// They come later, piece by piece: `Outcome::Data`, then `Outcome::End`.
+    /// They come later, piece by piece: [`Protocol::data`], then [`Protocol::end`].
     Stream,
+    /// The same, and there will be exactly so many.
+    Sized(u64),
 }
 
 /// A large body that is encoded while it is sent.
@@ -251,8 +276,11 @@ pub trait Protocol {
     /// More of a [`Body::Stream`]; goes out at once.
     fn data(&mut self, stream: StreamId, bytes: Bytes);
 
-    /// A [`Body::Stream`] is over.
+    /// A [`Body::Stream`] is over; a [`Body::Sized`] one has had its bytes.
     fn end(&mut self, stream: StreamId, trailers: Vec<(&'static str, Bytes)>);
+
+    /// A [`Body::Stream`] cannot be completed: its reader must not take it for whole.
+    fn abort(&mut self, stream: StreamId);
 
     /// Makes more output where there is room: lazy bodies, data that waited for a window.
     fn pump(&mut self);

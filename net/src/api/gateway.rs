@@ -29,12 +29,9 @@ pub fn begin(request: &Request, path: &[u8], view: View<'_>) -> Begun {
 pub(super) fn succeeded(body: Body) -> Response {
     const JSON: Bytes = Bytes::from_static(b"application/json");
     const GRPC: Bytes = Bytes::from_static(b"application/grpc");
-    Response {
-        status: 200,
-        headers: vec![("Content-Type", JSON), ("Grpc-Metadata-Content-Type", GRPC)],
-        body,
-        trailers: Vec::new(),
-    }
+    Response { body, ..Response::new(200, Bytes::new()) }
+        .with("Content-Type", JSON)
+        .with("Grpc-Metadata-Content-Type", GRPC)
 }
 
 /// The answer to a call that failed.

@@ -25,6 +25,7 @@ pub fn respond(body: Body) -> Response {
     Response {
         status: 200,
         headers: vec![("content-type", Bytes::from_static(CONTENT_TYPE.as_bytes()))],
+        forwarded: None,
         body,
         trailers: vec![("grpc-status", Bytes::from_static(b"0"))],
     }

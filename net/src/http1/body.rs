@@ -1,6 +1,7 @@
 //! A request's body: taken off the input as it arrives, chunked or not.
 //!
 //! The invariant: what is kept never exceeds the limit given, whatever lengths the peer announces.
+//! A body without a limit is handed on as it comes ([`Body::take_bytes`]).
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::as_conversions))]
 
@@ -18,7 +19,7 @@ const TRAILER_BYTES_MAX: usize = 8_192;
 pub(super) struct Body {
     bytes: BytesMut,
     state: State,
-    limit: usize,
+    limit: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,16 +50,26 @@ pub(super) enum Progress {
 
 impl Body {
     pub(super) fn new(framing: Framing, limit: usize) -> Self {
+        Self { limit: Some(limit), ..Self::unbounded(framing) }
+    }
+
+    /// One whose bytes are taken as they come.
+    pub(super) fn unbounded(framing: Framing) -> Self {
         let state = match framing {
             Framing::Length(0) => State::Complete,
             Framing::Length(length) => State::Length(length),
             Framing::Chunked => State::ChunkSize,
         };
-        Self { bytes: BytesMut::new(), state, limit }
+        Self { bytes: BytesMut::new(), state, limit: None }
     }
 
     pub(super) fn into_bytes(self) -> BytesMut {
         self.bytes
+    }
+
+    /// What has come since the last call.
+    pub(super) fn take_bytes(&mut self) -> BytesMut {
+        self.bytes.split()
     }
 
     /// Takes what belongs to the body off the front of `input`.
@@ -93,8 +104,10 @@ impl Body {
     }
 
     fn exceeds(&self, missing: u64) -> bool {
-        let room = self.limit.saturating_sub(self.bytes.len());
-        missing > u64::try_from(room).unwrap_or(u64::MAX)
+        self.limit.is_some_and(|limit| {
+            let room = limit.saturating_sub(self.bytes.len());
+            missing > u64::try_from(room).unwrap_or(u64::MAX)
+        })
     }
 
     /// Takes up to `missing` bytes; returns how many are missing then.

@@ -228,10 +228,7 @@ impl Meaning {
         if self.length.is_some() {
             return Err(Refusal::bad("too many Content-Length headers"));
         }
-        let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-        let text = std::str::from_utf8(value).ok().filter(|_| digits);
-        let length = text.and_then(|text| text.parse().ok());
-        self.length = Some(length.ok_or(Refusal::bad("bad Content-Length"))?);
+        self.length = Some(length(value)?);
         Ok(())
     }
 
@@ -266,6 +263,13 @@ impl Meaning {
             (false, length) => Ok(Framing::Length(length.unwrap_or(0))),
         }
     }
+}
+
+/// A body's length as a field tells it: decimal digits and nothing else.
+pub(super) fn length(value: &[u8]) -> Result<u64, Refusal> {
+    let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    let text = std::str::from_utf8(value).ok().filter(|_| digits);
+    text.and_then(|text| text.parse().ok()).ok_or(Refusal::bad("bad Content-Length"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! HTTP/1.1, the server's side: bytes in, requests out; answers in, bytes out.
+//! HTTP/1.1, the server's side: bytes in, requests out; answers in, bytes out. The client's side
+//! is in [`client`].
 //!
 //! The one idea: a connection serves one request at a time. Pipelined requests wait, as bytes, in a
 //! bounded input until the one before is answered, so answers are in order by construction.
@@ -6,6 +7,7 @@
 //! Bytes whose meaning is in doubt are refused and the connection closes: see `head`.
 
 mod body;
+pub mod client;
 mod date;
 mod head;
 mod write;
@@ -219,6 +221,7 @@ impl Answer {
             Body::Full(bytes) => u64::try_from(bytes.len()).ok(),
             Body::Lazy(lazy) => lazy.remaining(),
             Body::Stream => None,
+            Body::Sized(length) => Some(*length),
         };
         match known {
             _ if matches!(status, 100..200 | 204 | 304) => Delimiter::None,
@@ -277,8 +280,8 @@ impl Protocol for Connection {
         let delimiter = answer.delimiter(response.status, &response.body);
         let (connection, head_only) = (answer.connection(), answer.head_only);
         let date = self.date.at(now.wall);
-        let headers = &response.headers;
-        HeadLine { status: response.status, headers, delimiter, date, connection }
+        let (headers, forwarded) = (&response.headers, response.forwarded.as_deref());
+        HeadLine { status: response.status, headers, forwarded, delimiter, date, connection }
             .write(&mut self.output);
         if head_only || delimiter == Delimiter::None {
             return self.finish(Some(now));
@@ -292,7 +295,9 @@ impl Protocol for Connection {
                 self.answer(stream).content = Content::Lazy(lazy, delimiter);
                 self.pump();
             }
-            Body::Stream => self.answer(stream).content = Content::Stream(delimiter),
+            Body::Stream | Body::Sized(_) => {
+                self.answer(stream).content = Content::Stream(delimiter);
+            }
         }
     }
 
@@ -317,6 +322,12 @@ impl Protocol for Connection {
             write::put_last_chunk(&mut self.output);
         }
         self.finish(None);
+    }
+
+    fn abort(&mut self, stream: StreamId) {
+        if stream.0 == self.streams && matches!(self.state, State::Answer(_)) {
+            self.state = State::Done;
+        }
     }
 
     fn pump(&mut self) {

@@ -177,8 +177,7 @@ fn a_stream_goes_out_piece_by_piece_and_its_head_at_once() {
     let mut connection = connection();
     connection.receive(at(0), b"GET /w HTTP/1.1\r\nHost: h\r\n\r\n");
     let Some(Event::Request(stream, _)) = connection.next_event(at(0)) else { panic!("complete") };
-    let response =
-        Response { status: 200, headers: Vec::new(), body: Body::Stream, trailers: Vec::new() };
+    let response = Response { body: Body::Stream, ..Response::new(200, Bytes::new()) };
     connection.respond(at(0), stream, response);
     assert!(connection.output().split().ends_with(b"Transfer-Encoding: chunked\r\n\r\n"));
     connection.data(stream, Bytes::from_static(b"0123456789abcdef"));
@@ -229,7 +228,7 @@ fn a_lazy_body_is_made_as_the_output_drains() {
             panic!("complete")
         };
         let body = Body::Lazy(Box::new(Pieces(10, sized)));
-        let response = Response { status: 200, headers: Vec::new(), body, trailers: Vec::new() };
+        let response = Response { body, ..Response::new(200, Bytes::new()) };
         connection.respond(at(0), stream, response);
         let mut total = 0;
         while !connection.output().is_empty() {

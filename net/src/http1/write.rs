@@ -2,7 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::client::Question;
 use super::head::Refusal;
+use crate::http::{Headers, Method};
 
 /// How an answer's body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +23,7 @@ pub(super) enum Delimiter {
 pub(super) struct HeadLine<'a> {
     pub(super) status: u16,
     pub(super) headers: &'a [(&'static str, Bytes)],
+    pub(super) forwarded: Option<&'a Headers>,
     pub(super) delimiter: Delimiter,
     pub(super) date: &'a str,
     /// Said only where the version's default is another.
@@ -36,11 +39,14 @@ impl HeadLine<'_> {
         out.extend_from_slice(reason(self.status).as_bytes());
         out.extend_from_slice(b"\r\n");
         for (name, value) in self.headers {
+            put_field(out, name.as_bytes(), value);
+        }
+        for (name, value) in self.forwarded.into_iter().flat_map(Headers::iter) {
             put_field(out, name, value);
         }
-        put_field(out, "Date", self.date.as_bytes());
+        put_field(out, b"Date", self.date.as_bytes());
         if let Some(connection) = self.connection {
-            put_field(out, "Connection", connection.as_bytes());
+            put_field(out, b"Connection", connection.as_bytes());
         }
         match self.delimiter {
             Delimiter::Length(length) => {
@@ -52,6 +58,31 @@ impl HeadLine<'_> {
             Delimiter::Close | Delimiter::None => out.extend_from_slice(b"\r\n"),
         }
     }
+}
+
+/// A whole request, as a client sends it.
+pub(super) fn put_question(out: &mut BytesMut, question: Question<'_>) {
+    let Question { method, path, query, headers, body } = question;
+    out.reserve(256 + body.len());
+    out.extend_from_slice(method.token());
+    out.extend_from_slice(b" ");
+    out.extend_from_slice(path);
+    if let Some(query) = query {
+        out.extend_from_slice(b"?");
+        out.extend_from_slice(query);
+    }
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    for (name, value) in headers.iter() {
+        put_field(out, name, value);
+    }
+    // A method that usually has a body says so when it has none (RFC 9110, 8.6).
+    if !body.is_empty() || matches!(method, Method::Put | Method::Post | Method::Patch) {
+        out.extend_from_slice(b"Content-Length: ");
+        put_decimal(out, body.len() as u64);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(body);
 }
 
 /// Go's answer to a request that it cannot serve. The connection closes behind it.
@@ -85,8 +116,8 @@ pub(super) fn put_last_chunk(out: &mut BytesMut) {
 }
 
 /// A field. A line break inside a value would start another field: it becomes a blank, as in Go.
-fn put_field(out: &mut BytesMut, name: &str, value: &[u8]) {
-    out.extend_from_slice(name.as_bytes());
+fn put_field(out: &mut BytesMut, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     if value.contains(&b'\n') || value.contains(&b'\r') {
         let safe = |byte: &u8| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte };
@@ -160,7 +191,7 @@ mod tests {
     #[test]
     fn a_value_cannot_start_another_field() {
         let mut out = BytesMut::new();
-        put_field(&mut out, "Location", b"/a\r\nSet-Cookie: b");
+        put_field(&mut out, b"Location", b"/a\r\nSet-Cookie: b");
         assert_eq!(out, &b"Location: /a  Set-Cookie: b\r\n"[..]);
     }
 }

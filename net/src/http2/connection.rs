@@ -319,14 +319,15 @@ impl Connection {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         debug_assert!(stream.outgoing.is_none(), "a stream is answered once");
         self.keepalive.on_sent();
-        let Response { status, headers, body, trailers } = response;
+        let Response { status, headers, forwarded, body, trailers } = response;
         let length = match &body {
-            Body::Full(bytes) if !stream.rpc => Some(bytes.len()),
+            Body::Full(bytes) if !stream.rpc => Some(bytes.len() as u64),
+            Body::Sized(bytes) => Some(*bytes),
             _ => None,
         };
         let empty = matches!(&body, Body::Full(bytes) if bytes.is_empty());
         let ends = stream.head_only || (empty && trailers.is_empty());
-        self.sender.head(id, status, &headers, length, ends);
+        self.sender.head(id, status, &headers, forwarded.as_deref(), length, ends);
         if ends {
             return self.finish(id);
         }
@@ -337,7 +338,7 @@ impl Connection {
             }
             Body::Full(bytes) => Outgoing::full(bytes, trailers),
             Body::Lazy(body) => Outgoing::lazy(body, trailers),
-            Body::Stream => Outgoing::stream(),
+            Body::Stream | Body::Sized(_) => Outgoing::stream(),
         };
         self.waiting_bytes += outgoing.bytes();
         self.large_answers += usize::from(outgoing.is_large());
@@ -479,6 +480,10 @@ impl Protocol for Connection {
 
     fn end(&mut self, StreamId(id): StreamId, trailers: Vec<(&'static str, Bytes)>) {
         self.end_with(id, trailers);
+    }
+
+    fn abort(&mut self, StreamId(id): StreamId) {
+        self.reset(id, ErrorCode::Internal);
     }
 
     fn pump(&mut self) {

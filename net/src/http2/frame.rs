@@ -58,6 +58,7 @@ impl Kind {
 pub(super) enum ErrorCode {
     NoError = 0x0,
     Protocol = 0x1,
+    Internal = 0x2,
     FlowControl = 0x3,
     StreamClosed = 0x5,
     FrameSize = 0x6,

@@ -6,7 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::frame::{self, END_HEADERS, END_STREAM, ErrorCode, PAYLOAD_BYTES_MAX, WINDOW_DEFAULT};
 use super::hpack;
-use crate::http::LazyBody;
+use crate::http::{Headers, LazyBody};
 
 /// Output above which answers wait in their streams.
 pub(super) const OUTPUT_BYTES_TARGET: usize = 256 << 10;
@@ -69,12 +69,16 @@ impl Sender {
         stream: u32,
         status: u16,
         fields: &[(&'static str, Bytes)],
-        content_bytes: Option<usize>,
+        forwarded: Option<&Headers>,
+        content_bytes: Option<u64>,
         end: bool,
     ) {
         self.begin_block();
         hpack::encode_status(status, &mut self.block);
         for (name, value) in fields {
+            hpack::encode_field(name, value, &mut self.block);
+        }
+        for (name, value) in forwarded.into_iter().flat_map(Headers::iter) {
             hpack::encode_field(name, value, &mut self.block);
         }
         if let Some(bytes) = content_bytes {

@@ -156,7 +156,7 @@ mod tests {
                 }
                 assert_eq!(body.remaining(), Some(0));
             }
-            Body::Stream => panic!("answers are not streams"),
+            Body::Stream | Body::Sized(_) => panic!("answers are not streams"),
         }
         let length = u32::from_be_bytes([out[1], out[2], out[3], out[4]]) as usize;
         assert_eq!(out.len(), grpc::PREFIX_BYTES + length, "the prefix tells the length");

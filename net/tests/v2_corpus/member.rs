@@ -226,7 +226,7 @@ impl Answer {
                 self.ended = true;
             }
             Body::Stream => {}
-            Body::Lazy(_) => panic!("this API makes whole answers"),
+            Body::Lazy(_) | Body::Sized(_) => panic!("this API makes whole answers"),
         }
     }
 }

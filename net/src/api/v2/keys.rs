@@ -88,7 +88,7 @@ fn success(header: &Header, index: u64, cluster: ClusterId) -> Response {
         ("X-Raft-Index", json::number(header.commit_index.0)),
         ("X-Raft-Term", json::number(header.term.0)),
     ];
-    Response { status: 200, headers, body: Body::Full(Bytes::new()), trailers: Vec::new() }
+    Response { headers, ..Response::new(200, Bytes::new()) }
 }
 
 fn answer(event: &Event, brief: bool, now: WallTime, fields: Response) -> Response {

@@ -175,14 +175,15 @@ pub(super) fn encode_status(status: u16, out: &mut BytesMut) {
 }
 
 /// Appends a field; names are sent in lower case (RFC 9113, 8.2.1).
-pub(super) fn encode_field(name: &str, value: &[u8], out: &mut BytesMut) {
+pub(super) fn encode_field(name: impl AsRef<[u8]>, value: &[u8], out: &mut BytesMut) {
     const CONTENT_TYPE: usize = 31;
-    if name.eq_ignore_ascii_case("content-type") {
+    let name = name.as_ref();
+    if name.eq_ignore_ascii_case(b"content-type") {
         encode_integer(CONTENT_TYPE, 4, 0, out);
     } else {
         out.put_u8(0);
         encode_integer(name.len(), 7, 0, out);
-        out.extend(name.bytes().map(|byte| byte.to_ascii_lowercase()));
+        out.extend(name.iter().map(u8::to_ascii_lowercase));
     }
     encode_string(value, out);
 }
