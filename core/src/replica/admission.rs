@@ -7,7 +7,7 @@ use crate::limits;
 use crate::raft::{Raft, RoleName};
 use crate::store::State;
 use crate::store::command::Body;
-use crate::store::membership::{Change, Membership, Refusal};
+use crate::store::membership::{Change, Member, Membership, Refusal};
 use crate::store::v3;
 use crate::time::{Duration, Instant};
 
@@ -134,12 +134,11 @@ fn refuse_transfer(view: &View<'_>, target: MemberId) -> Option<Failure> {
     (!votes).then_some(Failure::BadTransferee)
 }
 
-/// The checks that depend on who is connected; the others are made at apply, where every member
-/// finds the same.
+/// The checks that depend on who is connected to this member; whether a learner is ready its leader
+/// decides, and the others are made at apply, where every member finds the same.
 fn refuse_change(view: &View<'_>, change: &Change) -> Option<Failure> {
     let membership = view.state.membership();
     let refusal = match change {
-        Change::Promote(id) => refuse_promotion(view, membership, *id),
         Change::Add(_) | Change::Remove(_) if view.options.strict_reconfig_check => {
             refuse_strictly(view, membership, change)
         }
@@ -148,45 +147,85 @@ fn refuse_change(view: &View<'_>, change: &Change) -> Option<Failure> {
     refusal.map(Failure::Membership)
 }
 
-/// A learner must have nearly all of the leader's log (etcd: 90 %).
-fn refuse_promotion(view: &View<'_>, membership: &Membership, id: MemberId) -> Option<Refusal> {
+/// A learner must have nearly all of the log (etcd: 90 %) before it is promoted. Only a leader can
+/// tell, and is asked when it proposes.
+pub(super) fn refuse_promotion(
+    raft: &Raft,
+    options: &Options,
+    membership: &Membership,
+    id: MemberId,
+) -> Option<Refusal> {
     let Some(member) = membership.members.get(&id) else { return Some(Refusal::NotFound) };
     if !member.is_learner {
         return Some(Refusal::NotLearner);
     }
-    if view.raft.role() != RoleName::Leader {
-        return None;
+    let matched = raft.match_index(id).map_or(0, |index| index.0);
+    if matched * 10 < raft.last().index.0 * 9 {
+        return Some(Refusal::LearnerNotReady);
     }
-    let matched = view.raft.match_index(id).map_or(0, |index| index.0);
-    let ready = matched * 10 >= view.raft.last().index.0 * 9;
-    (!ready).then_some(Refusal::LearnerNotReady)
+    // The learner has the log, so it has started.
+    let started = started_voters(membership, None) + 1;
+    let enough = started >= majority(voters(membership).count() + 1);
+    (options.strict_reconfig_check && !enough).then_some(Refusal::NotEnoughStarted)
 }
 
-/// `--strict-reconfig-check`: enough started voters must remain for a quorum of the new set, and
-/// every started voter must be connected.
+fn voters(membership: &Membership) -> impl Iterator<Item = &Member> {
+    membership.members.values().filter(|member| !member.is_learner)
+}
+
+fn started_voters(membership: &Membership, without: Option<MemberId>) -> usize {
+    voters(membership).filter(|m| !m.name.is_empty() && Some(m.id) != without).count()
+}
+
+fn majority(voters: usize) -> usize {
+    voters / 2 + 1
+}
+
+/// `--strict-reconfig-check`: enough started voters for a quorum of the new set, and enough of
+/// them connected.
 fn refuse_strictly(view: &View<'_>, membership: &Membership, change: &Change) -> Option<Refusal> {
-    let voters = || membership.members.values().filter(|member| !member.is_learner);
-    let started = |without: Option<MemberId>| {
-        voters().filter(|m| !m.name.is_empty() && Some(m.id) != without).count()
-    };
-    let (active, size) = match change {
-        Change::Add(member) if member.is_learner => return None,
-        Change::Add(_) => (started(None), voters().count() + 1),
+    match change {
+        Change::Add(member) => refuse_addition(view, membership, member.is_learner),
         Change::Remove(id) => {
-            let target = membership.members.get(id)?;
-            if target.is_learner {
-                return None;
-            }
-            (started(Some(*id)), voters().count() - 1)
+            let target = membership.members.get(id).filter(|target| !target.is_learner)?;
+            refuse_removal(view, membership, target.id)
         }
-        Change::Update(..) | Change::Promote(_) => return None,
-    };
-    if size > 0 && active < size / 2 + 1 {
+        Change::Update(..) | Change::Promote(_) => None,
+    }
+}
+
+fn refuse_addition(view: &View<'_>, membership: &Membership, learner: bool) -> Option<Refusal> {
+    let (started, size) = (started_voters(membership, None), voters(membership).count());
+    // A single member may always get a second one: that is how a cluster begins again from it.
+    let is_single = started == 1 && size == 1;
+    if !learner && !is_single && started < majority(size + 1) {
         return Some(Refusal::NotEnoughStarted);
     }
-    let is_up =
-        |id: MemberId| id == view.member || view.peers.connected_for(view.now, id, HEALTHY_AFTER);
-    let up = voters().filter(|member| is_up(member.id)).count();
-    let quorum = voters().count() / 2 + 1;
-    (matches!(change, Change::Add(_)) && up < quorum).then_some(Refusal::Unhealthy)
+    let up = voters(membership).filter(|member| view.is_up(member.id)).count();
+    (up < majority(size)).then_some(Refusal::Unhealthy)
+}
+
+/// Who is down already may go: no quorum counts on it.
+fn refuse_removal(view: &View<'_>, membership: &Membership, id: MemberId) -> Option<Refusal> {
+    let size_after = voters(membership).count() - 1;
+    if started_voters(membership, Some(id)) < majority(size_after) {
+        return Some(Refusal::NotEnoughStarted);
+    }
+    if id != view.member && !view.peers.is_connected(id) {
+        return None;
+    }
+    let others = voters(membership).filter(|member| member.id != id);
+    let up = others.filter(|member| view.is_up(member.id)).count();
+    (up < majority(size_after)).then_some(Refusal::Unhealthy)
+}
+
+/// Whether every voter has been connected for long enough.
+pub(super) fn connects_all(view: &View<'_>) -> bool {
+    voters(view.state.membership()).all(|member| view.is_up(member.id))
+}
+
+impl View<'_> {
+    fn is_up(&self, id: MemberId) -> bool {
+        id == self.member || self.peers.connected_for(self.now, id, HEALTHY_AFTER)
+    }
 }

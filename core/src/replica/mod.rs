@@ -329,8 +329,9 @@ impl Replica {
 
     /// The table of waiting clients, and what proposing needs beside it.
     fn way<'a>(&'a mut self, effects: &'a mut Effects) -> (&'a mut Proposals, Way<'a>) {
-        let Self { now, options, raft, peers, proposals, .. } = self;
-        (proposals, Way { now: *now, options, raft, peers, effects })
+        let Self { now, options, raft, peers, proposals, machine, .. } = self;
+        let membership = machine.state().membership();
+        (proposals, Way { now: *now, options, raft, peers, membership, effects })
     }
 
     /// Proposes a command, or passes it on. None asks on the member's own behalf.
@@ -627,6 +628,15 @@ impl Replica {
     #[must_use]
     pub fn membership(&self) -> &Membership {
         self.machine.state().membership()
+    }
+
+    /// Whether `--strict-reconfig-check` lets a member be added as etcd 3.4 understands it: every
+    /// voter has been connected for five seconds. Later releases, and
+    /// [`Request::ChangeMembership`], are content with a majority.
+    #[must_use]
+    pub fn passes_full_check(&self, now: Instant) -> bool {
+        let view = admission::View { now, ..self.admission_view(0) };
+        !self.options.strict_reconfig_check || admission::connects_all(&view)
     }
 
     /// The applied state, read only: for statistics and the simulator's checkers.

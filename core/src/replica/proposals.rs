@@ -8,9 +8,9 @@ use super::writes::Writes;
 use super::{Effect, Effects, Failure, Message, Options, RequestId, admission};
 use crate::identity::{Incarnation, MemberId};
 use crate::limits;
-use crate::raft::{EntryKind, Raft, Refused};
+use crate::raft::{EntryKind, Raft, Refused, RoleName};
 use crate::store::command::{self, Body, Command};
-use crate::store::membership::Refusal;
+use crate::store::membership::{Change, Membership, Refusal};
 use crate::time::{Duration, Instant, Now};
 
 /// What a request may take beside two election timeouts (etcd).
@@ -27,7 +27,23 @@ pub(super) struct Way<'a> {
     pub(super) options: &'a Options,
     pub(super) raft: &'a mut Raft,
     pub(super) peers: &'a Peers,
+    pub(super) membership: &'a Membership,
     pub(super) effects: &'a mut Effects,
+}
+
+impl Way<'_> {
+    /// What only the leader can say of a change.
+    fn refuse_change(&self, payload: &Bytes) -> Option<Refusal> {
+        if self.raft.role() != RoleName::Leader {
+            return None;
+        }
+        match Command::decode(payload.clone()).ok()?.body {
+            Body::Membership(Change::Promote(id)) => {
+                admission::refuse_promotion(self.raft, self.options, self.membership, id)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A client that must be told at once.
@@ -73,6 +89,11 @@ impl Proposals {
         payload: Bytes,
         way: &mut Way<'_>,
     ) -> Told {
+        if kind == EntryKind::Configuration
+            && let Some(refusal) = way.refuse_change(&payload)
+        {
+            return self.refuse(counter, Failure::Membership(refusal));
+        }
         match way.raft.propose(kind, payload.clone()) {
             Ok(_) => None,
             Err(Refused::NotLeader) => {
@@ -121,14 +142,23 @@ pub(super) fn on_forward(from: MemberId, payload: Bytes, way: &mut Way<'_>) {
     }
     let kind = command::entry_kind(&body);
     drop(body);
+    let refusal = (kind == EntryKind::Configuration).then(|| way.refuse_change(&payload)).flatten();
     let Ok(stamped) = command::stamped(payload, way.now.wall) else { return };
-    let failure = match way.raft.propose(kind, stamped) {
-        Ok(_) => return,
-        Err(Refused::Overloaded) => Failure::TooManyRequests,
-        Err(Refused::NotLeader | Refused::Transferring) => Failure::LeaderChanged,
-        Err(Refused::ChangePending) => Failure::Membership(Refusal::Unhealthy),
-        Err(Refused::BadTransferee) => unreachable!("a proposal has no transferee"),
+    let proposed = match refusal {
+        Some(refusal) => Err(Failure::Membership(refusal)),
+        None => way.raft.propose(kind, stamped).map_err(failure_of),
     };
+    let Err(failure) = proposed else { return };
     let (counter, incarnation) = (identity.counter, identity.incarnation);
     way.effects.push(Effect::Send(from, Message::Refuse { counter, incarnation, failure }));
+}
+
+/// What a member whose command was forwarded is told.
+fn failure_of(refused: Refused) -> Failure {
+    match refused {
+        Refused::Overloaded => Failure::TooManyRequests,
+        Refused::NotLeader | Refused::Transferring => Failure::LeaderChanged,
+        Refused::ChangePending => Failure::Membership(Refusal::Unhealthy),
+        Refused::BadTransferee => unreachable!("a proposal has no transferee"),
+    }
 }

@@ -7,6 +7,7 @@
 pub mod discovery;
 pub mod front;
 pub mod gateway;
+mod peer_urls;
 mod plain;
 pub mod v2;
 pub mod v3;

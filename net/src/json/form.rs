@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
+use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -34,33 +36,42 @@ impl<'de> Deserialize<'de> for Name<'de> {
 }
 
 /// A 64-bit number: as a number, or as text.
-pub(super) struct Int64(pub(super) i64);
+pub(super) struct Number<T>(pub(super) T);
 
-impl<'de> Deserialize<'de> for Int64 {
+/// With a sign.
+pub(super) type Int64 = Number<i64>;
+/// Without one.
+pub(super) type Uint64 = Number<u64>;
+
+impl<'de, T> Deserialize<'de> for Number<T>
+where
+    T: FromStr + TryFrom<i64> + TryFrom<u64>,
+{
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Number;
-        impl Visitor<'_> for Number {
-            type Value = Int64;
+        struct Digits<T>(PhantomData<T>);
+        impl<T: FromStr + TryFrom<i64> + TryFrom<u64>> Visitor<'_> for Digits<T> {
+            type Value = Number<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a 64-bit integer, or one as text")
             }
 
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Int64, E> {
-                Ok(Int64(number))
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Number<T>, E> {
+                let wrong = |_| E::invalid_value(Unexpected::Signed(number), &self);
+                T::try_from(number).map(Number).map_err(wrong)
             }
 
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Int64, E> {
-                let wrong = || E::invalid_value(Unexpected::Unsigned(number), &self);
-                i64::try_from(number).map(Int64).map_err(|_| wrong())
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Number<T>, E> {
+                let wrong = |_| E::invalid_value(Unexpected::Unsigned(number), &self);
+                T::try_from(number).map(Number).map_err(wrong)
             }
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<Int64, E> {
+            fn visit_str<E: Error>(self, text: &str) -> Result<Number<T>, E> {
                 let wrong = |_| E::invalid_value(Unexpected::Str(text), &self);
-                text.parse().map(Int64).map_err(wrong)
+                text.parse().map(Number).map_err(wrong)
             }
         }
-        deserializer.deserialize_any(Number)
+        deserializer.deserialize_any(Digits(PhantomData))
     }
 }
 
@@ -94,11 +105,11 @@ pub(super) trait Names {
 }
 
 /// The number of an enum's value, given by name or number.
-pub(super) struct Enum<N>(pub(super) i32, std::marker::PhantomData<N>);
+pub(super) struct Enum<N>(pub(super) i32, PhantomData<N>);
 
 impl<'de, N: Names> Deserialize<'de> for Enum<N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Value<N>(std::marker::PhantomData<N>);
+        struct Value<N>(PhantomData<N>);
         impl<N: Names> Visitor<'_> for Value<N> {
             type Value = Enum<N>;
 
@@ -123,6 +134,6 @@ impl<'de, N: Names> Deserialize<'de> for Enum<N> {
                 }
             }
         }
-        deserializer.deserialize_any(Value(std::marker::PhantomData))
+        deserializer.deserialize_any(Value(PhantomData))
     }
 }

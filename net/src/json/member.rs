@@ -7,12 +7,15 @@ use super::object::{Object, list, put_text};
 use crate::grpc::Status;
 use crate::proto::{Header, Member, StatusResponse};
 
-/// `etcdserverpb.MemberListResponse`
+/// `etcdserverpb.MemberListResponse`, or `MemberAddResponse` where one was added.
 #[must_use]
-pub fn members(header: &Header, members: &[Member]) -> Bytes {
+pub fn members(header: &Header, added: Option<&Member>, members: &[Member]) -> Bytes {
     let mut out = BytesMut::new();
     let mut object = Object::open(&mut out);
     put_header(object.name("header"), header);
+    if let Some(added) = added {
+        put_member(object.name("member"), added);
+    }
     if !members.is_empty() {
         list(object.name("members"), members, put_member);
     }
@@ -80,7 +83,12 @@ mod tests {
             r#"{"header":{"cluster_id":"1","member_id":"2","raft_term":"3"},"members":["#,
             r#"{"ID":"2","name":"a \"b\"","peerURLs":["http://a","http://b"],"isLearner":true}]}"#,
         );
-        assert_eq!(members(&header, &[member]), expected);
+        assert_eq!(members(&header, None, std::slice::from_ref(&member)), expected);
+        let expected = expected.replace(
+            r#""members""#,
+            r#""member":{"ID":"2","name":"a \"b\"","peerURLs":["http://a","http://b"],"isLearner":true},"members""#,
+        );
+        assert_eq!(members(&header, Some(&member), std::slice::from_ref(&member)), expected);
     }
 
     #[test]

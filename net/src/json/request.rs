@@ -4,9 +4,10 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::form::{Base64, Enum, Int64, Name, Names};
+use super::form::{Base64, Enum, Int64, Name, Names, Uint64};
 use crate::proto::{
-    Compare, CompareTarget, DeleteRangeRequest, MemberListRequest, PutRequest, RangeRequest,
+    Compare, CompareTarget, DeleteRangeRequest, MemberAddRequest, MemberListRequest,
+    MemberPromoteRequest, MemberRemoveRequest, MemberUpdateRequest, PutRequest, RangeRequest,
     RequestOp, RequestOpKind, StatusRequest, TxnRequest,
 };
 
@@ -133,6 +134,24 @@ message!(Compare {
 
 message!(MemberListRequest {
     "linearizable" => bool, |it, value| it.linearizable = value;
+});
+
+message!(MemberAddRequest {
+    "peerURLs" => Vec<String>, |it, value| it.peer_urls = value;
+    "isLearner" => bool, |it, value| it.is_learner = value;
+});
+
+message!(MemberRemoveRequest {
+    "ID" => Uint64, |it, value| it.id = value.0;
+});
+
+message!(MemberUpdateRequest {
+    "ID" => Uint64, |it, value| it.id = value.0;
+    "peerURLs" => Vec<String>, |it, value| it.peer_urls = value;
+});
+
+message!(MemberPromoteRequest {
+    "ID" => Uint64, |it, value| it.id = value.0;
 });
 
 message!(StatusRequest {});

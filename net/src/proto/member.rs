@@ -47,7 +47,8 @@ pub struct MemberListRequest {
     pub linearizable: bool,
 }
 
-/// `etcdserverpb.MemberListResponse`
+/// `etcdserverpb.MemberListResponse`, and those of `MemberRemove`, `MemberUpdate` and
+/// `MemberPromote`, which have the same fields.
 #[derive(Clone, PartialEq, Message)]
 pub struct MemberListResponse {
     /// Without a revision.
@@ -56,6 +57,58 @@ pub struct MemberListResponse {
     /// By id.
     #[prost(message, repeated, tag = "2")]
     pub members: Vec<Member>,
+}
+
+/// `etcdserverpb.MemberAddRequest`
+#[derive(Clone, PartialEq, Message)]
+pub struct MemberAddRequest {
+    /// Where other members will reach it.
+    #[prost(string, repeated, tag = "1")]
+    pub peer_urls: Vec<String>,
+    /// Whether it counts in no quorum.
+    #[prost(bool, tag = "2")]
+    pub is_learner: bool,
+}
+
+/// `etcdserverpb.MemberAddResponse`
+#[derive(Clone, PartialEq, Message)]
+pub struct MemberAddResponse {
+    /// Without a revision.
+    #[prost(message, optional, tag = "1")]
+    pub header: Option<ResponseHeader>,
+    /// The new one.
+    #[prost(message, optional, tag = "2")]
+    pub member: Option<Member>,
+    /// All of them, by id.
+    #[prost(message, repeated, tag = "3")]
+    pub members: Vec<Member>,
+}
+
+/// `etcdserverpb.MemberRemoveRequest`
+#[derive(Clone, PartialEq, Message)]
+pub struct MemberRemoveRequest {
+    /// Whom.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+}
+
+/// `etcdserverpb.MemberUpdateRequest`
+#[derive(Clone, PartialEq, Message)]
+pub struct MemberUpdateRequest {
+    /// Whom.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// Where other members reach it from now on.
+    #[prost(string, repeated, tag = "2")]
+    pub peer_urls: Vec<String>,
+}
+
+/// `etcdserverpb.MemberPromoteRequest`
+#[derive(Clone, PartialEq, Message)]
+pub struct MemberPromoteRequest {
+    /// Whom.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
 }
 
 /// `etcdserverpb.StatusRequest`

@@ -16,7 +16,8 @@ pub use kv::{
     TxnRequest,
 };
 pub use member::{
-    HealthCheckRequest, HealthCheckResponse, Member, MemberListRequest, MemberListResponse,
-    ResponseHeader, StatusRequest, StatusResponse,
+    HealthCheckRequest, HealthCheckResponse, Member, MemberAddRequest, MemberAddResponse,
+    MemberListRequest, MemberListResponse, MemberPromoteRequest, MemberRemoveRequest,
+    MemberUpdateRequest, ResponseHeader, StatusRequest, StatusResponse,
 };
 pub use pieces::{LAZY_BYTES_MIN, PieceWriter, Pieces, Place, WriteRecord};

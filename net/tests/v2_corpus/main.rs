@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use scenario::{Outcome, Scenario};
 
 /// The areas that this build answers, and how many scenarios they have.
-const AREAS: [&str; 14] = [
+const AREAS: [&str; 15] = [
     "cas",
     "delete",
     "disco",
@@ -21,6 +21,7 @@ const AREAS: [&str; 14] = [
     "get",
     "index",
     "machines",
+    "members",
     "params",
     "paths",
     "post",
@@ -29,7 +30,7 @@ const AREAS: [&str; 14] = [
     "ttl",
     "watch",
 ];
-const SCENARIOS: usize = 54;
+const SCENARIOS: usize = 57;
 
 #[test]
 fn every_scenario_is_answered_as_etcd_answered_it() {

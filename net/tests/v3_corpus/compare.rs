@@ -1,5 +1,7 @@
 //! How a recorded answer is compared with one that came (the corpus' README, placeholders).
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -7,14 +9,24 @@ use serde_json::Value;
 /// Fields that later releases have added: extra, never wrong.
 const ADDED_LATER: [&str; 4] = ["hash_revision", "storageVersion", "dbSizeQuota", "downgradeInfo"];
 
+/// What earlier answers told, by name.
+pub(crate) type Captured = BTreeMap<String, String>;
+
 /// A request with its placeholders resolved.
-pub(crate) fn expanded(value: &Value, start: i64) -> Value {
+pub(crate) fn expanded(value: &Value, start: i64, captured: &Captured) -> Value {
+    let inner = |value: &Value| expanded(value, start, captured);
     match value {
         Value::Object(fields) => {
-            fields.iter().map(|(name, value)| (name.clone(), expanded(value, start))).collect()
+            fields.iter().map(|(name, value)| (name.clone(), inner(value))).collect()
         }
-        Value::Array(items) => items.iter().map(|item| expanded(item, start)).collect(),
-        Value::String(text) => Value::String(expanded_text(text, start)),
+        Value::Array(items) => items.iter().map(inner).collect(),
+        Value::String(text) => {
+            let name = text.strip_prefix("${").and_then(|text| text.strip_suffix('}'));
+            match name.and_then(|name| captured.get(name)) {
+                Some(known) => Value::String(known.clone()),
+                None => Value::String(expanded_text(text, start)),
+            }
+        }
         other => other.clone(),
     }
 }
@@ -35,6 +47,24 @@ fn expanded_text(text: &str, start: i64) -> String {
 /// `@+N`: a revision relative to the scenario's start.
 fn offset(text: &str) -> Option<i64> {
     text.strip_prefix('@')?.parse().ok()
+}
+
+/// What differs in an answer to a step, whose lists of members may be told in any order.
+pub(crate) fn in_any_order(step: &Value, found: &Value, start: i64) -> Vec<String> {
+    let mut expected = step["expect"].clone();
+    let mut wrong = differences(&expected, found, start);
+    if step.get("unordered").is_none() {
+        return wrong;
+    }
+    let members = expected.pointer("/response/members").and_then(Value::as_array);
+    for _ in 1..members.map_or(0, Vec::len) {
+        if let Some(Value::Array(members)) = expected.pointer_mut("/response/members") {
+            members.rotate_left(1);
+        }
+        let other = differences(&expected, found, start);
+        wrong = if other.len() < wrong.len() { other } else { wrong };
+    }
+    wrong
 }
 
 /// What differs, with the place where it does.

@@ -19,11 +19,11 @@ use serde_json::{Value, json};
 use wire::Wire;
 
 /// The scenarios that this build answers begin so, with or without `json-` before it.
-const ANSWERED: [&str; 6] =
-    ["kv-", "txn-", "limits-", "maint-status", "gateway-forms", "gateway-bad-json"];
+const ANSWERED: [&str; 7] =
+    ["kv-", "txn-", "limits-", "maint-status", "gateway-forms", "gateway-bad-json", "cluster-"];
 /// Those among them that need leases or watches.
 const LATER: [&str; 2] = ["kv-put-ignore", "kv-delete-range"];
-const SCENARIOS: usize = 37;
+const SCENARIOS: usize = 41;
 
 #[test]
 fn every_scenario_is_answered_as_etcd_answered_it() {
@@ -86,9 +86,11 @@ fn is_answered(name: &str) -> bool {
 fn replay(wire: &Wire, steps: &[Value]) -> Vec<String> {
     let mut member = Member::started();
     let start = member.revision();
+    let mut captured = BTreeMap::new();
     let mut wrong = Vec::new();
     for step in steps {
-        let request = compare::expanded(&step["request"], start);
+        member.pass_for(step["delay_ms"].as_u64().unwrap_or_default());
+        let request = compare::expanded(&step["request"], start, &captured);
         let method = step["method"].as_str().expect("a step has a method");
         let answer = match step["kind"].as_str() {
             Some("grpc") => call::grpc(&mut member, wire, method, &request),
@@ -101,8 +103,19 @@ fn replay(wire: &Wire, steps: &[Value]) -> Vec<String> {
             }
             other => panic!("unknown kind {other:?}"),
         };
-        let differences = compare::differences(&step["expect"], &answer, start);
+        let differences = compare::in_any_order(step, &answer, start);
         wrong.extend(differences.into_iter().map(|text| format!("step {} {text}", step["step"])));
+        capture(step, &answer, &mut captured);
     }
     wrong
+}
+
+/// Keeps the values that later steps name.
+fn capture(step: &Value, answer: &Value, captured: &mut BTreeMap<String, String>) {
+    let Some(wanted) = step["capture"].as_object() else { return };
+    for (name, path) in wanted {
+        let path = path.as_str().expect("a path is text").replace('.', "/");
+        let value = answer.pointer(&format!("/{path}")).and_then(Value::as_str);
+        captured.insert(name.clone(), value.unwrap_or_default().to_owned());
+    }
 }

@@ -98,6 +98,11 @@ impl Member {
         }
     }
 
+    /// Lets that many milliseconds pass.
+    pub(crate) fn pass_for(&mut self, milliseconds: u64) {
+        (0..milliseconds).for_each(|_| self.pass());
+    }
+
     fn turn(&mut self, input: Input<'_>) {
         self.host.input(self.now, input);
         self.host.input(self.now, Input::Flush);

@@ -4,7 +4,7 @@
 //! checks), and its replies are printed as Go's encoder would print them (`json`). Nonsense is
 //! answered here and reaches neither the replica nor its counters.
 //!
-//! Left out for now: what `/v2/members` and `/v2/auth` change, and access control.
+//! Left out for now: what `/v2/auth` changes, and access control.
 
 mod errors;
 mod form;

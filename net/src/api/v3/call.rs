@@ -2,14 +2,15 @@
 
 use bytes::{Bytes, BytesMut};
 use prost::Message;
+use quorra_core::identity::MemberId;
 use quorra_core::replica::{self, Reply, Response as Content};
-use quorra_core::store::membership;
+use quorra_core::store::membership::Change;
 use quorra_core::store::v3::{self, Write};
 use quorra_core::time::Instant;
 use serde::de::DeserializeOwned;
 
 use super::errors::{self, Nonsense};
-use super::{Method, parse};
+use super::{Method, cluster, parse};
 use crate::api::front::{self, VERSION};
 use crate::api::{Begun, Exchange, Outcome, View};
 use crate::grpc::{self, Code, Status};
@@ -27,7 +28,7 @@ pub(in crate::api) enum Format {
 }
 
 /// What a call turns into.
-enum Begin {
+pub(super) enum Begin {
     /// A question to the replica.
     Ask(replica::Request),
     /// An answer at once.
@@ -38,6 +39,8 @@ enum Begin {
 #[derive(Debug)]
 struct Call {
     format: Format,
+    /// The member that it adds.
+    adds: Option<MemberId>,
     deadline: Option<Instant>,
 }
 
@@ -55,7 +58,11 @@ pub(in crate::api) fn begin_as(
             let timeout = format.metadata(&request.headers, "grpc-timeout");
             let timeout = timeout.and_then(grpc::timeout);
             let deadline = timeout.map(|timeout| view.now.monotonic + timeout);
-            (Outcome::Ask(Box::new(question)), Some(Box::new(Call { format, deadline })))
+            let adds = match &question {
+                replica::Request::ChangeMembership(Change::Add(member)) => Some(member.id),
+                _ => None,
+            };
+            (Outcome::Ask(Box::new(question)), Some(Box::new(Call { format, adds, deadline })))
         }
         Ok(Begin::Answer(response)) => front::respond(response),
         Err(status) => front::respond(format.failed(&status)),
@@ -93,14 +100,11 @@ fn begin(format: Format, method: Method, body: &Bytes, view: View<'_>) -> Result
             write(Write::DeleteRange(parse::delete_range(request)?), bytes, view)?
         }
         Method::Txn => transaction(format, body, view)?,
-        Method::MemberList => {
-            let request: proto::MemberListRequest = format.read(body)?;
-            if !request.linearizable {
-                let members = view.replica.membership().members.values();
-                return Ok(Begin::Answer(format.members(view, members)));
-            }
-            replica::Request::Members { linearizable: true }
-        }
+        Method::MemberList => return cluster::list(format, body, view),
+        Method::MemberAdd => change(cluster::add(format, body, view)?),
+        Method::MemberRemove => change(cluster::remove(format, body)?),
+        Method::MemberUpdate => change(cluster::update(format, body)?),
+        Method::MemberPromote => change(cluster::promote(format, body)?),
         Method::Status => {
             let proto::StatusRequest {} = format.read(body)?;
             return Ok(Begin::Answer(format.status(view)));
@@ -131,6 +135,10 @@ fn write(change: Write, message_bytes: usize, view: View<'_>) -> Result<replica:
     Ok(replica::Request::V3Write(change))
 }
 
+fn change(change: Change) -> replica::Request {
+    replica::Request::ChangeMembership(change)
+}
+
 fn health(body: &Bytes) -> Result<Response, Status> {
     const SERVING: i32 = 1;
     let request: proto::HealthCheckRequest = Format::decode(body)?;
@@ -149,7 +157,9 @@ impl Exchange for Call {
         let response = match reply.outcome {
             Ok(Content::V3(Ok(answer))) => self.format.answer(&reply.header, answer, view),
             Ok(Content::V3(Err(error))) => self.format.failed(&errors::of_store(error)),
-            Ok(Content::Members(members)) => self.format.members(view, members.iter()),
+            Ok(Content::Members(members)) => {
+                cluster::answer(self.format, view, self.adds, members.iter())
+            }
             Err(failure) => self.format.failed(&errors::of_replica(failure)),
             Ok(_) => unreachable!("the replica answers what it was asked"),
         };
@@ -177,7 +187,10 @@ impl Format {
     }
 
     /// The request's message.
-    fn read<M: Message + Default + DeserializeOwned>(self, body: &Bytes) -> Result<M, Status> {
+    pub(super) fn read<M: Message + Default + DeserializeOwned>(
+        self,
+        body: &Bytes,
+    ) -> Result<M, Status> {
         match self {
             Self::Grpc => Self::decode(body),
             Self::Json => json::read(body).map_err(|text| Status::new(Code::InvalidArgument, text)),
@@ -219,20 +232,6 @@ impl Format {
         }
     }
 
-    /// The member list; it tells no revision (as in etcd).
-    fn members<'a>(
-        self,
-        view: View<'_>,
-        members: impl Iterator<Item = &'a membership::Member>,
-    ) -> Response {
-        let header = Header { revision: 0, ..of_member(view) };
-        let members: Vec<proto::Member> = members.map(member).collect();
-        match self {
-            Self::Grpc => framed(&proto::MemberListResponse { header: message(&header), members }),
-            Self::Json => gateway::succeeded(Body::Full(json::members(&header, &members))),
-        }
-    }
-
     fn status(self, view: View<'_>) -> Response {
         let header = of_member(view);
         let mut status = member_status(view);
@@ -247,7 +246,7 @@ impl Format {
 }
 
 /// The header of an answer by this member, as of now.
-fn of_member(view: View<'_>) -> Header {
+pub(super) fn of_member(view: View<'_>) -> Header {
     let status = view.replica.status();
     Header {
         cluster: status.cluster.0,
@@ -257,23 +256,13 @@ fn of_member(view: View<'_>) -> Header {
     }
 }
 
-fn message(header: &Header) -> Option<proto::ResponseHeader> {
+pub(super) fn message(header: &Header) -> Option<proto::ResponseHeader> {
     Some(proto::ResponseHeader {
         cluster_id: header.cluster,
         member_id: header.member,
         revision: header.revision,
         raft_term: header.term,
     })
-}
-
-fn member(member: &membership::Member) -> proto::Member {
-    proto::Member {
-        id: member.id.0,
-        name: member.name.clone(),
-        peer_urls: member.peer_urls.clone(),
-        client_urls: member.client_urls.clone(),
-        is_learner: member.is_learner,
-    }
 }
 
 /// Sizes are told in whole pages, as of etcd's file: monitoring divides by them.
@@ -299,7 +288,7 @@ fn member_status(view: View<'_>) -> proto::StatusResponse {
 }
 
 /// A whole gRPC answer of one small message.
-fn framed(message: &impl Message) -> Response {
+pub(super) fn framed(message: &impl Message) -> Response {
     let bytes = message.encoded_len();
     let mut out = BytesMut::with_capacity(grpc::PREFIX_BYTES + bytes);
     grpc::put_prefix(&mut out, bytes);

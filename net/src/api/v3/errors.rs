@@ -25,6 +25,8 @@ pub(super) enum Nonsense {
     UnknownCompare,
     /// The encoded command would be longer than `--max-request-bytes`.
     TooLarge,
+    /// Peer URLs that are none.
+    MemberUrls,
     /// `client-api-version` is no text.
     ApiVersion,
 }
@@ -40,6 +42,7 @@ impl From<Nonsense> for Status {
             Nonsense::DuplicateKey => "etcdserver: duplicate key given in txn request",
             Nonsense::UnknownCompare => "etcdserver: unknown comparison in txn request",
             Nonsense::TooLarge => "etcdserver: request is too large",
+            Nonsense::MemberUrls => "etcdserver: given member URLs are invalid",
             Nonsense::ApiVersion => "etcdserver: invalid client api version",
         };
         Self::new(Code::InvalidArgument, text)

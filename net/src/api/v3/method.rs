@@ -13,6 +13,14 @@ pub(in crate::api) enum Method {
     Txn,
     /// `Cluster/MemberList`
     MemberList,
+    /// `Cluster/MemberAdd`
+    MemberAdd,
+    /// `Cluster/MemberRemove`
+    MemberRemove,
+    /// `Cluster/MemberUpdate`
+    MemberUpdate,
+    /// `Cluster/MemberPromote`
+    MemberPromote,
     /// `Maintenance/Status`
     Status,
     /// `Health/Check`
@@ -41,10 +49,10 @@ const SERVICES: [Service; 9] = [
         "etcdserverpb.Cluster",
         &[
             ("MemberList", "/cluster/member/list", Some(Method::MemberList)),
-            ("MemberAdd", "/cluster/member/add", None),
-            ("MemberRemove", "/cluster/member/remove", None),
-            ("MemberUpdate", "/cluster/member/update", None),
-            ("MemberPromote", "/cluster/member/promote", None),
+            ("MemberAdd", "/cluster/member/add", Some(Method::MemberAdd)),
+            ("MemberRemove", "/cluster/member/remove", Some(Method::MemberRemove)),
+            ("MemberUpdate", "/cluster/member/update", Some(Method::MemberUpdate)),
+            ("MemberPromote", "/cluster/member/promote", Some(Method::MemberPromote)),
         ],
     ),
     (

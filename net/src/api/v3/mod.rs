@@ -5,6 +5,7 @@
 //! what the store hands out. Every error has its code and its text in one place (`errors`).
 
 mod call;
+mod cluster;
 mod errors;
 mod method;
 mod parse;
