@@ -63,7 +63,7 @@ pub(super) struct Head {
 pub(super) fn find_end(input: &[u8], scanned: &mut usize) -> Result<Option<usize>, Refusal> {
     let mut from = *scanned;
     while let Some(rest) = input.get(from..) {
-        let Some(length) = rest.iter().position(|byte| *byte == b'\n') else {
+        let Some(length) = memchr::memchr(b'\n', rest) else {
             *scanned = input.len();
             return Ok(None);
         };
@@ -162,7 +162,7 @@ impl<'a> Target<'a> {
             }
             None => (None, target),
         };
-        let question = rest.iter().position(|byte| *byte == b'?');
+        let question = memchr::memchr(b'?', rest);
         let (path, query) = rest.split_at(question.unwrap_or(rest.len()));
         let path = if path.is_empty() && authority.is_some() { b"/" } else { path };
         if !path.starts_with(b"/") && path != b"*" {

@@ -119,7 +119,7 @@ pub(super) fn put_last_chunk(out: &mut BytesMut) {
 fn put_field(out: &mut BytesMut, name: &[u8], value: &[u8]) {
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
-    if value.contains(&b'\n') || value.contains(&b'\r') {
+    if memchr::memchr2(b'\r', b'\n', value).is_some() {
         let safe = |byte: &u8| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte };
         out.extend(value.iter().map(safe));
     } else {

@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use memchr::{memchr, memchr2};
+
 use super::media;
 use crate::http::{Method, Request};
 
@@ -66,14 +68,18 @@ impl<'a> Form<'a> {
     /// escape, unless a later field has a semicolon.
     fn parse_fields(&mut self, text: &'a [u8]) -> Option<String> {
         let mut wrong = None;
-        for field in text.split(|byte| *byte == b'&').filter(|field| !field.is_empty()) {
-            if field.contains(&b';') {
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (field, behind) = cut(rest, b'&');
+            rest = behind;
+            if field.is_empty() {
+                continue;
+            }
+            if memchr(b';', field).is_some() {
                 wrong = Some("invalid semicolon separator in query".to_owned());
                 continue;
             }
-            let mut parts = field.splitn(2, |byte| *byte == b'=');
-            let name = parts.next().unwrap_or_default();
-            let value = parts.next().unwrap_or_default();
+            let (name, value) = cut(field, b'=');
             match unescape(name).and_then(|name| Ok((name, unescape(value)?))) {
                 Ok(field) => self.fields.push(field),
                 Err(escape) => {
@@ -85,9 +91,15 @@ impl<'a> Form<'a> {
     }
 }
 
+/// What stands before the first separator and behind it; nothing behind if there is none.
+fn cut(text: &[u8], separator: u8) -> (&[u8], &[u8]) {
+    let Some(place) = memchr(separator, text) else { return (text, &[]) };
+    (&text[..place], &text[place + 1..])
+}
+
 /// Resolves percent escapes, and plus signs to blanks. The error is the bad escape.
 fn unescape(text: &[u8]) -> Result<Cow<'_, [u8]>, &[u8]> {
-    if !text.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+    if memchr2(b'%', b'+', text).is_none() {
         return Ok(Cow::Borrowed(text));
     }
     let mut plain = Vec::with_capacity(text.len());
