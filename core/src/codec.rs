@@ -31,7 +31,8 @@ impl core::error::Error for DecodeError {}
 /// Takes values off the front of a block without copying payloads.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    bytes: Bytes,
+    /// The whole block: what was read is not cut off, because each cut costs more than a number.
+    block: Bytes,
     offset: usize,
 }
 
@@ -39,13 +40,13 @@ impl Reader {
     /// A reader at the start of `bytes`.
     #[must_use]
     pub fn new(bytes: Bytes) -> Self {
-        Self { bytes, offset: 0 }
+        Self { block: bytes, offset: 0 }
     }
 
     /// How many bytes are left.
     #[must_use]
     pub fn remaining(&self) -> usize {
-        self.bytes.len()
+        self.block.len().saturating_sub(self.offset)
     }
 
     /// An error at the present offset.
@@ -59,17 +60,21 @@ impl Reader {
     /// # Errors
     /// When fewer are left.
     pub fn bytes(&mut self, length: usize) -> Result<Bytes, DecodeError> {
-        if length > self.bytes.len() {
+        if length > self.remaining() {
             return Err(self.error("the block ends inside a value"));
         }
-        self.offset = self.offset.saturating_add(length);
-        Ok(self.bytes.split_to(length))
+        let start = self.offset;
+        self.offset = start.saturating_add(length);
+        Ok(self.block.slice(start..self.offset))
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let mut array = [0; N];
-        array.copy_from_slice(&self.bytes(N)?);
-        Ok(array)
+        let rest = self.block.get(self.offset..).unwrap_or_default();
+        let Some((array, _)) = rest.split_first_chunk::<N>() else {
+            return Err(self.error("the block ends inside a value"));
+        };
+        self.offset = self.offset.saturating_add(N);
+        Ok(*array)
     }
 
     /// One byte.
@@ -143,7 +148,7 @@ impl Reader {
     pub fn count(&mut self) -> Result<usize, DecodeError> {
         let count = self.varint()?;
         match usize::try_from(count) {
-            Ok(count) if count <= self.bytes.len() => Ok(count),
+            Ok(count) if count <= self.remaining() => Ok(count),
             _ => Err(self.error("a count exceeds the block")),
         }
     }
@@ -162,7 +167,10 @@ impl Reader {
     /// # Errors
     /// When something is.
     pub fn end(&self) -> Result<(), DecodeError> {
-        if self.bytes.is_empty() { Ok(()) } else { Err(self.error("bytes behind the last value")) }
+        match self.remaining() {
+            0 => Ok(()),
+            _ => Err(self.error("bytes behind the last value")),
+        }
     }
 }
 

@@ -503,6 +503,9 @@ impl Replica {
 
     /// Carries out what Raft wants, until it wants nothing more.
     fn drain_raft(&mut self, effects: &mut Effects) {
+        if wants_nothing(&self.out) {
+            return;
+        }
         let mut out = core::mem::take(&mut self.out);
         for (to, message) in out.messages.drain(..) {
             effects.push(Effect::Send(to, Message::Raft(message)));

@@ -1,9 +1,11 @@
 //! Requests on their way: from a connection's events to the replica, and back as answers.
 
-use quorra_core::replica::{self, Reply, RequestId, Response};
-use quorra_core::time::Now;
+use std::collections::BTreeSet;
 
-use super::connection::Waiting;
+use quorra_core::replica::{self, Reply, RequestId, Response};
+use quorra_core::time::{Instant, Now};
+
+use super::connection::{Connection, Waiting};
 use super::{Action, ConnectionId, Host, Level, Listener, Owner};
 use crate::api::{Outcome, View};
 use crate::http::{Body, Event, Request, StreamId};
@@ -62,21 +64,7 @@ impl Host {
             connection.paused = full;
             self.actions.push_back(Action::Pause(id, full));
         }
-        self.set_timer(id);
-    }
-
-    /// Makes sure that a connection's next deadline is seen. A timer that comes too early costs
-    /// less than moving it with every byte: it is set again then.
-    pub(super) fn set_timer(&mut self, id: ConnectionId) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
-        if let Some(deadline) = connection.deadline()
-            && connection.timer.is_none_or(|timer| deadline < timer)
-        {
-            if let Some(timer) = connection.timer.replace(deadline) {
-                self.timers.remove(&(timer, id));
-            }
-            self.timers.insert((deadline, id));
-        }
+        set_timer(&mut self.timers, id, connection);
     }
 
     /// Closes a connection once its output is written. Its calls are over.
@@ -88,7 +76,7 @@ impl Host {
         if connection.output().is_empty() {
             self.remove(now, id);
         } else {
-            self.set_timer(id);
+            set_timer(&mut self.timers, id, connection);
         }
     }
 
@@ -294,5 +282,22 @@ impl Host {
                 self.settle(now, id);
             }
         }
+    }
+}
+
+/// Makes sure that a connection's next deadline is seen. A timer that comes too early costs less
+/// than moving it with every byte: it is set again then.
+pub(super) fn set_timer(
+    timers: &mut BTreeSet<(Instant, ConnectionId)>,
+    id: ConnectionId,
+    connection: &mut Connection,
+) {
+    if let Some(deadline) = connection.deadline()
+        && connection.timer.is_none_or(|timer| deadline < timer)
+    {
+        if let Some(timer) = connection.timer.replace(deadline) {
+            timers.remove(&(timer, id));
+        }
+        timers.insert((deadline, id));
     }
 }

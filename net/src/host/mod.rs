@@ -124,8 +124,9 @@ impl Host {
         match input {
             Input::Accepted { connection, listener, remote, security } => {
                 if self.has_room(connection, listener, remote) {
-                    self.connections.insert(connection, Connection::new(listener, security, now));
-                    self.set_timer(connection);
+                    let mut accepted = Connection::new(listener, security, now);
+                    calls::set_timer(&mut self.timers, connection, &mut accepted);
+                    self.connections.insert(connection, accepted);
                 }
             }
             Input::Connected(id) => {

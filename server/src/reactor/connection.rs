@@ -4,6 +4,8 @@
 //! remembered here until the socket itself denies it (`WouldBlock`, or a read or write that came
 //! back short).
 
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 
@@ -92,6 +94,28 @@ pub(super) enum Sent {
     More,
     /// The connection is broken.
     Broken,
+}
+
+/// The reactor's connections by their ids.
+pub(super) type Connections = HashMap<ConnectionId, Connection, BuildHasherDefault<IdHasher>>;
+
+/// Hashes ids. They are counted, not chosen by strangers: one multiplication spreads them.
+#[derive(Default)]
+pub(super) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        // The table takes bits from both ends; the product's high half is the well-mixed one.
+        self.0 = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// A connection that the host knows.

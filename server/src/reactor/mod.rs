@@ -13,7 +13,7 @@ mod dialer;
 mod listeners;
 mod operator;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ use signal_hook_mio::v1_0::Signals;
 use crate::clock::Clock;
 use crate::disk::{Answer, Disk};
 use crate::entropy::Entropy;
-use connection::{Connection, Phase, Received, Sent, Socket};
+use connection::{Connection, Connections, Phase, Received, Sent, Socket};
 use dialer::Dialer;
 pub use listeners::Listening;
 
@@ -112,7 +112,7 @@ pub struct Reactor<M> {
     /// No accepting before this time.
     accept_after: Instant,
     accepted: u64,
-    connections: HashMap<ConnectionId, Connection>,
+    connections: Connections,
     ready_peers: VecDeque<ConnectionId>,
     ready_clients: VecDeque<ConnectionId>,
     /// In the order of their time.
@@ -150,7 +150,7 @@ impl<M: Machine> Reactor<M> {
             listeners,
             accept_after: Instant::default(),
             accepted: 0,
-            connections: HashMap::new(),
+            connections: Connections::default(),
             ready_peers: VecDeque::new(),
             ready_clients: VecDeque::new(),
             lingering: VecDeque::new(),

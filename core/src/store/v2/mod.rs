@@ -132,8 +132,8 @@ impl Store {
                 Ok((view, Some(DirectoryId::ROOT)))
             }
             Walk::Found(_, node) => match node.content {
-                Content::Directory(id) => Ok((node.view(get.path.detached()), Some(id))),
-                Content::File(_) => Ok((node.view(get.path.detached()), None)),
+                Content::Directory(id) => Ok((node.view(get.path.clone()), Some(id))),
+                Content::File(_) => Ok((node.view(get.path.clone()), None)),
             },
             Walk::Missing(_, end) => Err(self.missing(&get.path, end)),
             Walk::Blocked(end) => Err(self.blocked(&get.path, end)),

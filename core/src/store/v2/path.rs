@@ -18,6 +18,9 @@ impl Path {
     /// Cleans a raw key: empty, `.` and `..` components disappear, as in Go's `path.Clean`.
     #[must_use]
     pub fn clean(raw: &[u8]) -> Self {
+        if is_clean(raw) {
+            return Self(Bytes::copy_from_slice(raw));
+        }
         let mut components: Vec<&[u8]> = Vec::new();
         for component in raw.split(|byte| *byte == b'/') {
             match component {
@@ -93,6 +96,12 @@ impl Path {
         let above = inner.map(|(slash, _)| bytes.split_at(slash).0);
         core::iter::once(&b"/"[..]).chain(above).chain(whole)
     }
+}
+
+/// Whether cleaning changes nothing: the usual case, which costs one look.
+fn is_clean(raw: &[u8]) -> bool {
+    let Some(names) = raw.strip_prefix(b"/") else { return false };
+    names.split(|byte| *byte == b'/').all(|name| !matches!(name, b"" | b"." | b".."))
 }
 
 #[cfg(test)]
