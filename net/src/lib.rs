@@ -18,3 +18,4 @@ pub mod http2;
 pub mod json;
 pub mod peer;
 pub mod proto;
+pub mod tls;

@@ -20,6 +20,7 @@ pub mod flags;
 pub mod logging;
 pub mod reactor;
 pub mod start;
+pub mod tls;
 pub mod urls;
 
 /// The release of etcd that clients take a member for: what `/version` and `Status` say.
