@@ -1,4 +1,4 @@
-//! A small blocking HTTP/1.1 client: one request, one answer.
+//! A small blocking HTTP/1.1 client, over TCP, TLS and unix sockets: one request, one answer.
 //!
 //! For what asks before or beside a member: bootstrap, `quorractl`, and tests. [`get`] and
 //! [`exchange`] use a connection once; a [`Client`] keeps its connections between requests. What
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use incoming::Incoming;
 use stream::Stream;
 
+use crate::tls::ClientTls;
 use crate::urls::{Scheme, Url};
 
 /// An answer.
@@ -111,14 +112,26 @@ pub fn get(url: &Url, path: &str, timeout: Duration) -> Result<Answer, ClientErr
     exchange(url, &Request { method: "GET", path, content_type: "", body: b"" }, timeout)
 }
 
-/// Sends a request and waits for the whole answer, on a connection of its own.
+/// Sends a request and waits for the whole answer, on a connection of its own. A server behind TLS
+/// must be known to the system's authorities.
 pub fn exchange(
     url: &Url,
     request: &Request<'_>,
     timeout: Duration,
 ) -> Result<Answer, ClientError> {
+    exchange_by(None, url, request, timeout)
+}
+
+/// Sends a request and waits for the whole answer, on a connection of its own; `tls` says whom to
+/// trust, and what to show, if the URL asks for TLS. None is the system's authorities, and nothing.
+pub fn exchange_by(
+    tls: Option<&ClientTls>,
+    url: &Url,
+    request: &Request<'_>,
+    timeout: Duration,
+) -> Result<Answer, ClientError> {
     let limits = Limits::within(timeout);
-    let mut stream = Stream::connect(url, limits.until_head())?;
+    let mut stream = Stream::connect(url, tls, limits.until_head())?;
     stream.write_all(&encode(url, request, "Connection: close\r\n"), limits.whole)?;
     let (answer, _) = Incoming::new(&mut stream).answer(request.method == "HEAD", limits)?;
     Ok(answer)
@@ -148,6 +161,7 @@ fn encode(url: &Url, request: &Request<'_>, fields: &str) -> Vec<u8> {
 pub struct Client {
     connect_timeout: Duration,
     authorization: Option<String>,
+    tls: Option<ClientTls>,
     idle: BTreeMap<Url, Stream>,
 }
 
@@ -156,12 +170,17 @@ impl Client {
     /// limits.
     #[must_use]
     pub fn new(connect_timeout: Duration) -> Self {
-        Self { connect_timeout, authorization: None, idle: BTreeMap::new() }
+        Self { connect_timeout, authorization: None, tls: None, idle: BTreeMap::new() }
     }
 
     /// Sends this as `Authorization` with every request from now on.
     pub fn authorize(&mut self, authorization: String) {
         self.authorization = Some(authorization);
+    }
+
+    /// Trusts and shows this from now on; without, the system's authorities and nothing.
+    pub fn secure(&mut self, tls: ClientTls) {
+        self.tls = Some(tls);
     }
 
     /// Sends a request and waits for the whole answer.
@@ -180,7 +199,7 @@ impl Client {
         }
         let patience = Some(Instant::now() + self.connect_timeout);
         let deadline = [patience, limits.until_head()].into_iter().flatten().min();
-        let stream = Stream::connect(url, deadline)?;
+        let stream = Stream::connect(url, self.tls.as_ref(), deadline)?;
         self.ask(stream, url, request, limits).map_err(|(error, _)| error)
     }
 

@@ -1,4 +1,5 @@
-//! What carries a request to a server: a connection of the operating system's.
+//! What carries a request to a server: a connection of the operating system's, and TLS over it
+//! where the URL says so.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -6,57 +7,90 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use super::ClientError;
+use crate::tls::{ClientSession, ClientTls, ClientTlsOptions};
 use crate::urls::{Scheme, Url};
 
 /// An open connection.
 #[derive(Debug)]
-pub(super) enum Stream {
-    /// TCP.
+pub(super) struct Stream {
+    socket: Socket,
+    tls: Option<Box<ClientSession>>,
+}
+
+/// A blocking socket: no read or write lasts longer than to the deadline.
+#[derive(Debug)]
+struct Socket {
+    carrier: Carrier,
+    deadline: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Carrier {
     Tcp(TcpStream),
-    /// A unix socket.
     Unix(UnixStream),
+}
+
+impl Read for Socket {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let left = remaining(self.deadline)?;
+        match &mut self.carrier {
+            Carrier::Tcp(stream) => stream.set_read_timeout(left).and_then(|()| stream.read(bytes)),
+            Carrier::Unix(stream) => {
+                stream.set_read_timeout(left).and_then(|()| stream.read(bytes))
+            }
+        }
+        .map_err(timed_out)
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let left = remaining(self.deadline)?;
+        match &mut self.carrier {
+            Carrier::Tcp(stream) => {
+                stream.set_write_timeout(left).and_then(|()| stream.write(bytes))
+            }
+            Carrier::Unix(stream) => {
+                stream.set_write_timeout(left).and_then(|()| stream.write(bytes))
+            }
+        }
+        .map_err(timed_out)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Stream {
     /// Connects to where the URL points, trying all of its addresses. `None` waits for as long as
-    /// the system does.
-    pub(super) fn connect(url: &Url, deadline: Option<Instant>) -> Result<Self, ClientError> {
-        let failed = |target: &str, error| ClientError::Dial(target.to_string(), error);
-        match url.scheme {
-            Scheme::Http => {}
-            Scheme::Unix => {
+    /// the system does; no TLS of the caller's is one that trusts the system's authorities.
+    pub(super) fn connect(
+        url: &Url,
+        tls: Option<&ClientTls>,
+        deadline: Option<Instant>,
+    ) -> Result<Self, ClientError> {
+        let carrier = match url.scheme {
+            Scheme::Http | Scheme::Https => Carrier::Tcp(connect_tcp(url, deadline)?),
+            Scheme::Unix | Scheme::Unixs => {
                 let stream = UnixStream::connect(&url.address);
-                return stream.map(Self::Unix).map_err(|error| failed(&url.address, error));
+                Carrier::Unix(stream.map_err(|error| dial_error(&url.address, error))?)
             }
-            Scheme::Https | Scheme::Unixs => {
-                return Err(ClientError::Malformed("this client cannot speak TLS"));
-            }
-        }
-        let mut last = ClientError::Dial(
-            url.address.clone(),
-            io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
-        );
-        for address in url.resolve().map_err(|error| failed(&url.address, error))? {
-            let connected = match remaining(deadline) {
-                Ok(Some(left)) => TcpStream::connect_timeout(&address, left),
-                Ok(None) => TcpStream::connect(address),
-                Err(error) => Err(error),
-            };
-            match connected {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    return Ok(Self::Tcp(stream));
-                }
-                Err(error) => last = failed(&address.to_string(), error),
-            }
-        }
-        Err(last)
+        };
+        let mut socket = Socket { carrier, deadline };
+        let tls = match url.scheme {
+            Scheme::Http | Scheme::Unix => None,
+            Scheme::Https => Some(shake_hands(&mut socket, tls, url.host())),
+            Scheme::Unixs => Some(shake_hands(&mut socket, tls, "localhost")),
+        };
+        let tls = tls.transpose().map_err(|error| dial_error(&url.address, error))?;
+        Ok(Self { socket, tls })
     }
 
     /// Whether a server has left an idle connection alone: it was neither closed nor written to.
     pub(super) fn is_idle(&self) -> bool {
         // The standard library cannot look into a unix socket: none is used twice.
-        let Self::Tcp(stream) = self else { return false };
+        let Carrier::Tcp(stream) = &self.socket.carrier else { return false };
         let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
         stream.set_nonblocking(false).is_ok()
             && peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
@@ -68,27 +102,66 @@ impl Stream {
         bytes: &mut [u8],
         deadline: Option<Instant>,
     ) -> io::Result<usize> {
-        let left = remaining(deadline)?;
-        match self {
-            Self::Tcp(stream) => stream.set_read_timeout(left).and_then(|()| stream.read(bytes)),
-            Self::Unix(stream) => stream.set_read_timeout(left).and_then(|()| stream.read(bytes)),
+        self.socket.deadline = deadline;
+        match &mut self.tls {
+            None => self.socket.read(bytes),
+            Some(session) => rustls::Stream::new(&mut **session, &mut self.socket).read(bytes),
         }
-        .map_err(timed_out)
     }
 
-    /// Writes all of it; the deadline is for each of the system's writes.
+    /// Writes all of it before the deadline.
     pub(super) fn write_all(&mut self, bytes: &[u8], deadline: Option<Instant>) -> io::Result<()> {
-        let left = remaining(deadline)?;
-        match self {
-            Self::Tcp(stream) => {
-                stream.set_write_timeout(left).and_then(|()| stream.write_all(bytes))
-            }
-            Self::Unix(stream) => {
-                stream.set_write_timeout(left).and_then(|()| stream.write_all(bytes))
+        self.socket.deadline = deadline;
+        match &mut self.tls {
+            None => self.socket.write_all(bytes),
+            Some(session) => {
+                let mut stream = rustls::Stream::new(&mut **session, &mut self.socket);
+                stream.write_all(bytes).and_then(|()| stream.flush())
             }
         }
-        .map_err(timed_out)
     }
+}
+
+fn dial_error(target: &str, error: io::Error) -> ClientError {
+    ClientError::Dial(target.to_string(), error)
+}
+
+fn connect_tcp(url: &Url, deadline: Option<Instant>) -> Result<TcpStream, ClientError> {
+    let nowhere = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut last = dial_error(&url.address, nowhere);
+    for address in url.resolve().map_err(|error| dial_error(&url.address, error))? {
+        let connected = match remaining(deadline) {
+            Ok(Some(left)) => TcpStream::connect_timeout(&address, left),
+            Ok(None) => TcpStream::connect(address),
+            Err(error) => Err(error),
+        };
+        match connected {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) => last = dial_error(&address.to_string(), error),
+        }
+    }
+    Err(last)
+}
+
+/// The whole handshake with a server of that name.
+fn shake_hands(
+    socket: &mut Socket,
+    tls: Option<&ClientTls>,
+    host: &str,
+) -> io::Result<Box<ClientSession>> {
+    let mut session = match tls {
+        Some(tls) => tls.begin(host)?,
+        None => {
+            ClientTls::new(ClientTlsOptions::default()).map_err(io::Error::other)?.begin(host)?
+        }
+    };
+    while session.is_handshaking() {
+        session.complete_io(socket)?;
+    }
+    Ok(Box::new(session))
 }
 
 /// The time until then; `None` is for ever.
