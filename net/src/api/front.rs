@@ -18,6 +18,7 @@ use bytes::Bytes;
 use quorra_core::replica;
 use quorra_core::time::Instant;
 
+use super::origins::{self, Origins};
 use super::{Begun, Exchange, Outcome, View, discovery, gateway, plain, v2, v3};
 use crate::host::Options;
 use crate::http::{Method, Request, Response};
@@ -28,8 +29,7 @@ pub const VERSION: &str = "3.5.33";
 /// The two APIs behind their front door.
 #[derive(Debug)]
 pub struct Service {
-    /// None allows every origin.
-    origins: Option<Vec<String>>,
+    origins: Origins,
     /// None allows every host.
     hosts: Option<Vec<String>>,
     v2: bool,
@@ -52,7 +52,7 @@ impl Service {
             (!all).then(|| list.to_vec())
         };
         Self {
-            origins: listed(&options.cors),
+            origins: Origins::new(&options.cors),
             hosts: listed(&options.host_whitelist),
             v2: options.v2,
             discovery: options.discovery_service,
@@ -69,7 +69,7 @@ impl Service {
         if let Some(refusal) = self.check_host(request) {
             return (Outcome::Respond(refusal), None);
         }
-        let origin = self.allowed_origin(request);
+        let origin = self.origins.allowed(request);
         Call::waiting(origin, self.route(request, view))
     }
 
@@ -89,13 +89,6 @@ impl Service {
         let name = without_port(field);
         let known = hosts.iter().any(|host| host.as_bytes() == name);
         (!known).then(|| unknown_host(name))
-    }
-
-    fn allowed_origin(&self, request: &Request) -> Option<Bytes> {
-        let Some(origins) = &self.origins else { return Some(Bytes::from_static(b"*")) };
-        let origin = request.headers.first("origin")?;
-        let known = origins.iter().any(|listed| listed.as_bytes() == origin);
-        known.then(|| Bytes::copy_from_slice(origin))
     }
 
     fn route(&self, request: &Request, view: View<'_>) -> Begun {
@@ -160,17 +153,7 @@ impl Call {
 /// Adds the CORS fields to an answer.
 fn with_origin(origin: Option<&Bytes>, mut outcome: Outcome) -> Outcome {
     if let (Some(origin), Outcome::Respond(response)) = (origin, &mut outcome) {
-        response.headers.extend([
-            (
-                "Access-Control-Allow-Methods",
-                Bytes::from_static(b"POST, GET, OPTIONS, PUT, DELETE"),
-            ),
-            ("Access-Control-Allow-Origin", origin.clone()),
-            (
-                "Access-Control-Allow-Headers",
-                Bytes::from_static(b"accept, content-type, authorization"),
-            ),
-        ]);
+        origins::allow(response, origin);
     }
     outcome
 }
@@ -201,7 +184,7 @@ pub fn method_not_allowed(allowed: &'static str) -> Response {
 }
 
 /// What Go's server answers to a target that is no URL.
-fn bad_request() -> Response {
+pub(crate) fn bad_request() -> Response {
     Response::new(400, &b"400 Bad Request"[..])
         .with("Content-Type", &b"text/plain; charset=utf-8"[..])
 }
@@ -228,7 +211,7 @@ pub fn decoded(path: &[u8]) -> Option<Cow<'_, [u8]>> {
 
 /// Where a path leads that is not clean: Go's `path.Clean`, a trailing slash kept. None if it is
 /// clean, which is seen without allocating.
-fn cleaned(path: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn cleaned(path: &[u8]) -> Option<Vec<u8>> {
     let inner = path.strip_prefix(b"/").unwrap_or(path);
     let dots = |name: &[u8]| matches!(name, b"." | b"..");
     let ends_with_slash = inner.is_empty() || inner.ends_with(b"/");
@@ -247,7 +230,7 @@ fn cleaned(path: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Go's redirect to a clean path.
-fn moved(request: &Request, clean: &[u8]) -> Response {
+pub(crate) fn moved(request: &Request, clean: &[u8]) -> Response {
     let mut location = escaped(clean);
     if let Some(query) = &request.query {
         location.push('?');

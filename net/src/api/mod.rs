@@ -7,6 +7,7 @@
 pub mod discovery;
 pub mod front;
 pub mod gateway;
+pub(crate) mod origins;
 mod peer_urls;
 mod plain;
 pub mod v2;

@@ -290,7 +290,7 @@ impl Host {
 pub(super) fn set_timer(
     timers: &mut BTreeSet<(Instant, ConnectionId)>,
     id: ConnectionId,
-    connection: &mut Connection,
+    connection: &mut Connection<Waiting>,
 ) {
     if let Some(deadline) = connection.deadline()
         && connection.timer.is_none_or(|timer| deadline < timer)

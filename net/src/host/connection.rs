@@ -1,4 +1,5 @@
 //! One client's connection: its protocol, once that is known, and the calls that wait on it.
+//! What a call is is up to the machine: a host's are [`Waiting`].
 
 use std::collections::BTreeMap;
 
@@ -19,21 +20,21 @@ const PEER_SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// An accepted connection that does not speak our peer protocol.
 #[derive(Debug)]
-pub(super) struct Connection {
-    pub(super) listener: Listener,
-    pub(super) security: Security,
-    pub(super) calls: BTreeMap<StreamId, Waiting>,
-    pub(super) half_closed: bool,
+pub(crate) struct Connection<C> {
+    pub(crate) listener: Listener,
+    pub(crate) security: Security,
+    pub(crate) calls: BTreeMap<StreamId, C>,
+    pub(crate) half_closed: bool,
     /// The driver was told to stop reading.
-    pub(super) paused: bool,
+    pub(crate) paused: bool,
     /// It stands in the queue of those that have more to do.
-    pub(super) queued: bool,
+    pub(crate) queued: bool,
     /// It stands in the list of those that have output.
-    pub(super) writable: bool,
+    pub(crate) writable: bool,
     /// The driver was told to close it: only its output matters.
-    pub(super) closing: bool,
+    pub(crate) closing: bool,
     /// For when a timer is set.
-    pub(super) timer: Option<Instant>,
+    pub(crate) timer: Option<Instant>,
     state: State,
     opened: Instant,
     /// When output was taken last, or began to wait; none while none waits.
@@ -61,15 +62,15 @@ enum State {
 
 /// What the first bytes have told.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Sniffed {
+pub(crate) enum Sniffed {
     /// HTTP, or not known yet.
     Stays,
     /// Another member: these bytes are the beginning.
     Peer(BytesMut),
 }
 
-impl Connection {
-    pub(super) fn new(listener: Listener, security: Security, now: Now) -> Self {
+impl<C> Connection<C> {
+    pub(crate) fn new(listener: Listener, security: Security, now: Now) -> Self {
         Self {
             listener,
             security,
@@ -87,7 +88,7 @@ impl Connection {
     }
 
     /// These bytes came in.
-    pub(super) fn receive(&mut self, now: Now, limits: Limits, bytes: &[u8]) -> Sniffed {
+    pub(crate) fn receive(&mut self, now: Now, limits: Limits, bytes: &[u8]) -> Sniffed {
         let State::Sniffing(seen) = &mut self.state else {
             if let Some(protocol) = self.protocol() {
                 protocol.receive(now, bytes);
@@ -120,7 +121,7 @@ impl Connection {
     }
 
     /// The protocol, once it is known.
-    pub(super) fn protocol(&mut self) -> Option<&mut dyn Protocol> {
+    pub(crate) fn protocol(&mut self) -> Option<&mut dyn Protocol> {
         match &mut self.state {
             State::Sniffing(_) => None,
             State::Http1(connection) => Some(&mut **connection),
@@ -128,7 +129,7 @@ impl Connection {
         }
     }
 
-    pub(super) fn output(&mut self) -> &[u8] {
+    pub(crate) fn output(&mut self) -> &[u8] {
         match self.protocol() {
             Some(protocol) => protocol.output(),
             None => &[],
@@ -136,7 +137,7 @@ impl Connection {
     }
 
     /// That much of the output was taken; more is made where something waits for room.
-    pub(super) fn written(&mut self, now: Now, bytes: usize) {
+    pub(crate) fn written(&mut self, now: Now, bytes: usize) {
         if let Some(protocol) = self.protocol() {
             let output = protocol.output();
             output.advance(bytes.min(output.len()));
@@ -146,12 +147,12 @@ impl Connection {
     }
 
     /// There is output, perhaps since just now.
-    pub(super) fn output_waits(&mut self, now: Now) {
+    pub(crate) fn output_waits(&mut self, now: Now) {
         self.taken.get_or_insert(now.monotonic);
     }
 
     /// When something is due, if anything is.
-    pub(super) fn deadline(&mut self) -> Option<Instant> {
+    pub(crate) fn deadline(&mut self) -> Option<Instant> {
         let stall = self.taken.map(|taken| taken + STALL_MAX);
         if matches!(self.state, State::Sniffing(_)) {
             let peer = self.listener == Listener::Peer;
@@ -163,7 +164,7 @@ impl Connection {
     }
 
     /// Whether its reader has taken nothing, or a member has said nothing, for too long.
-    pub(super) fn has_stalled(&self, now: Now) -> bool {
+    pub(crate) fn has_stalled(&self, now: Now) -> bool {
         let silent = matches!(self.state, State::Sniffing(_))
             && self.listener == Listener::Peer
             && self.opened + PEER_SILENCE_MAX <= now.monotonic;
@@ -177,7 +178,7 @@ mod tests {
 
     fn sniff(listener: Listener, bytes: &[u8]) -> (Sniffed, &'static str) {
         let now = Now::default();
-        let mut connection = Connection::new(listener, Security::Plain, now);
+        let mut connection = Connection::<()>::new(listener, Security::Plain, now);
         let mut sniffed = Sniffed::Stays;
         for byte in bytes {
             sniffed = connection.receive(now, Limits::new(1_000), &[*byte]);

@@ -32,7 +32,7 @@
 //! - A connection holds a bounded number of bytes: what does not fit is not read ([`Action::Pause`]).
 
 mod calls;
-mod connection;
+pub(crate) mod connection;
 mod door;
 mod publish;
 
@@ -46,7 +46,7 @@ pub use door::{
     Action, ConnectionId, Identity, Input, Level, Listener, Machine, Options, Security, Statistics,
 };
 
-use self::connection::{Connection, Sniffed};
+use self::connection::{Connection, Sniffed, Waiting};
 use self::publish::Publish;
 use crate::api::Service;
 use crate::http::{Limits, StreamId};
@@ -65,7 +65,7 @@ pub struct Host {
     replica: Replica,
     effects: Effects,
     links: Links,
-    connections: BTreeMap<ConnectionId, Connection>,
+    connections: BTreeMap<ConnectionId, Connection<Waiting>>,
     owners: BTreeMap<RequestId, Owner>,
     requests: u64,
     /// Connections that have more to do than a turn allowed, or may go on with what they hold.
