@@ -7,7 +7,7 @@ use std::time::Duration;
 use log::LevelFilter;
 use quorra_core::limits;
 
-use super::{Given, table};
+use super::{Given, Source, table};
 use crate::logging;
 use crate::urls::{Scheme, Url};
 
@@ -112,7 +112,7 @@ impl Values<'_> {
 
 impl Config {
     /// Reads the values and checks them against each other, in etcd's order.
-    pub(super) fn read(given: &Given) -> Result<Self, String> {
+    pub(super) fn read(given: &Given, source: Source) -> Result<Self, String> {
         let values = Values(given);
         let name = values.text("name");
         let data_dir = match values.text("data-dir") {
@@ -125,8 +125,11 @@ impl Config {
         for url in listen_peer_urls.iter().chain(&listen_client_urls) {
             url.bind_address()?;
         }
-        if given.contains_key("listen-client-urls") && !given.contains_key("advertise-client-urls")
-        {
+        // etcd asks for it only on the command line.
+        let listens_elsewhere = given.contains_key("listen-client-urls")
+            && !given.contains_key("advertise-client-urls")
+            && source == Source::CommandLine;
+        if listens_elsewhere {
             return Err("--advertise-client-urls is required when --listen-client-urls is set \
                         explicitly"
                 .into());
@@ -243,7 +246,8 @@ mod tests {
     use crate::urls;
 
     fn read(given: &[(&'static str, &str)]) -> Result<Config, String> {
-        Config::read(&given.iter().map(|&(name, value)| (name, value.to_string())).collect())
+        let given = given.iter().map(|&(name, value)| (name, value.to_string())).collect();
+        Config::read(&given, Source::CommandLine)
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! The command line and the environment, as etcd reads them.
 //!
 //! One dash or two, `--flag value` or `--flag=value`, booleans without a value; each flag also as
-//! an `ETCD_*` variable, but never both. What cannot be read at all is exit code 2 with the usage;
+//! an `ETCD_*` variable, but never both. A `--config-file` stands for all of it (etcd). What cannot be read at all is exit code 2 with the usage;
 //! what can be read and makes no sense is exit code 1 with one line.
 
 mod config;
+mod file;
 mod table;
 
 use std::collections::BTreeMap;
@@ -46,6 +47,15 @@ const NAMES_WIDTH: usize = 90;
 /// The values that somebody gave, by flag; defaults stay out.
 type Given = BTreeMap<&'static str, String>;
 
+/// Where the values come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// The arguments and the environment.
+    CommandLine,
+    /// The config file alone.
+    File,
+}
+
 /// Reads the arguments behind the program's name, and the environment.
 pub fn read(
     arguments: Vec<String>,
@@ -68,9 +78,20 @@ pub fn read(
         }
     }
     let mut warnings = Vec::new();
-    add_environment(&mut given, environment, &mut warnings)?;
+    let environment: Vec<_> = environment.filter(|(name, value)| is_ours(name, value)).collect();
+    let source = match config_file(&given, &environment) {
+        Some(path) => {
+            warn_of_ignored(&path, &given, &environment, &mut warnings);
+            given = file::read(&path).map_err(|reason| Refusal::verifying(&reason))?;
+            Source::File
+        }
+        None => {
+            add_environment(&mut given, environment, &mut warnings)?;
+            Source::CommandLine
+        }
+    };
     check_support(&given, &mut warnings)?;
-    let config = Config::read(&given).map_err(|reason| Refusal::verifying(&reason))?;
+    let config = Config::read(&given, source).map_err(|reason| Refusal::verifying(&reason))?;
     Ok(Asked::Member(Box::new(config), warnings))
 }
 
@@ -181,19 +202,42 @@ fn clap_error(error: &clap::Error) -> Result<Asked, Refusal> {
     Err(Refusal { code: 2, message: text })
 }
 
+/// Whether a variable is meant for a member. The client's own are often set beside the server's.
+fn is_ours(name: &str, value: &str) -> bool {
+    name.starts_with("ETCD_") && !name.starts_with("ETCDCTL_") && !value.is_empty()
+}
+
+/// The path of the config file, if there is one; the flag counts before the variable (etcd).
+fn config_file(given: &Given, environment: &[(String, String)]) -> Option<String> {
+    let flag = given.get("config-file").filter(|path| !path.is_empty()).cloned();
+    let variable = environment.iter().find(|(name, _)| name == "ETCD_CONFIG_FILE");
+    flag.or_else(|| variable.map(|(_, path)| path.clone()))
+}
+
+/// Names everything that a config file makes meaningless.
+fn warn_of_ignored(
+    path: &str,
+    given: &Given,
+    environment: &[(String, String)],
+    warnings: &mut Vec<String>,
+) {
+    let flags = given.keys().filter(|name| **name != "config-file").map(|name| format!("--{name}"));
+    let variables = environment.iter().map(|(name, _)| name.clone());
+    let variables = variables.filter(|name| name != "ETCD_CONFIG_FILE");
+    for ignored in flags.chain(variables) {
+        warnings.push(format!("{ignored} is ignored: all flags come from the config file {path}"));
+    }
+}
+
 /// Adds what the environment says; a flag that is given twice is refused, because which of the
 /// two was meant is not for us to guess.
 fn add_environment(
     given: &mut Given,
-    environment: impl Iterator<Item = (String, String)>,
+    environment: Vec<(String, String)>,
     warnings: &mut Vec<String>,
 ) -> Result<(), Refusal> {
     let flags: BTreeMap<String, Flag> = table::all().map(|flag| (flag.variable(), flag)).collect();
-    let variables = environment.filter(|(name, value)| {
-        // The client's own variable is often set beside the server's.
-        name.starts_with("ETCD_") && !name.starts_with("ETCDCTL_") && !value.is_empty()
-    });
-    for (variable, value) in variables {
+    for (variable, value) in environment {
         let Some(flag) = flags.get(&variable) else {
             warnings.push(format!("unrecognized environment variable {variable}={value}"));
             continue;
@@ -304,6 +348,25 @@ mod tests {
                 "--max-wals=7 has no effect in quorra: files go as soon as nobody needs them"
             ]
         );
+    }
+
+    #[test]
+    fn a_config_file_stands_for_everything_else() {
+        let path = std::env::temp_dir().join(format!("quorra-{}.yml", std::process::id()));
+        std::fs::write(&path, "name: f\nlisten-client-urls: http://127.0.0.1:1\n").expect("a file");
+        let path = path.to_str().expect("a path in UTF-8");
+        let environment = [("ETCD_CONFIG_FILE", path), ("ETCD_ENABLE_V2", "false")];
+        let Ok(Asked::Member(config, warnings)) = read_line("--name g", &environment) else {
+            panic!("the file is good");
+        };
+        let ignored =
+            |what| format!("{what} is ignored: all flags come from the config file {path}");
+        assert_eq!(warnings, [ignored("--name"), ignored("ETCD_ENABLE_V2")]);
+        assert_eq!((config.name.as_str(), config.v2), ("f", true));
+        std::fs::remove_file(path).expect("the file goes");
+        let (code, message) = refusal("--config-file /nonexistent/f.yml", &[]);
+        assert_eq!(code, 1);
+        assert!(message.contains("cannot read the config file /nonexistent/f.yml"), "{message}");
     }
 
     #[test]

@@ -17,7 +17,6 @@ pub(super) const MISSING: &[(&str, Kind, &str)] = &[
     ("client-cert-file", Text, ""),
     ("client-crl-file", Text, ""),
     ("client-key-file", Text, ""),
-    ("config-file", Text, ""),
     ("discovery", Text, ""),
     ("discovery-proxy", Text, ""),
     ("discovery-srv", Text, ""),

@@ -12,6 +12,8 @@ const LOGGING: Support = Support::Works("Logging");
 #[rustfmt::skip]
 pub(super) const WORKING: &[(Support, &str, Kind, &str, &str)] = &[
     (MEMBER, "name", Text, "default", "This member's name for people."),
+    (MEMBER, "config-file", Text, "",
+        "Take all flags from this file, in etcd's YAML; all other flags are ignored then."),
     (MEMBER, "data-dir", Text, "", "Where this member keeps its data [default: NAME.quorra]."),
     (MEMBER, "snapshot-count", Number, "100000",
         "Log entries that are kept behind a checkpoint for members that lag."),
