@@ -18,8 +18,8 @@ const CASTAGNOLI: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI
 
 /// Length and checksum.
 pub const FRAME_HEADER_BYTES: usize = 8;
-/// A handshake, or an answer to one.
-const GREETING_BYTES_MAX: usize = 1 << 10;
+/// A handshake, with the URLs of its sender, or an answer to one.
+const GREETING_BYTES_MAX: usize = 64 << 10;
 /// A control message; the longest lists the contexts of read-index requests.
 const CONTROL_BYTES_MAX: usize = 1 << 20;
 /// An append: small entries have headers longer than themselves.

@@ -35,7 +35,7 @@ pub enum Lane {
 }
 
 /// The side that opens introduces itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// The sender's cluster.
     pub cluster: ClusterId,
@@ -51,6 +51,8 @@ pub struct Hello {
     pub mark_term: Term,
     /// And its index.
     pub mark_index: Index,
+    /// Where the sender is reached, for a receiver whose log does not tell yet.
+    pub urls: Vec<String>,
 }
 
 /// The side that accepts does so.
@@ -208,18 +210,21 @@ mod tests {
             lane: Lane::Control,
             mark_term: Term(0),
             mark_index: Index(0),
+            urls: Vec::new(),
+        };
+        let like = |change: fn(&mut Hello)| {
+            let mut hello = valid.clone();
+            change(&mut hello);
+            hello
         };
         let rows = [
-            (valid, Ok(())),
-            (Hello { cluster: ClusterId(8), ..valid }, Err(Refusal::Cluster(ClusterId(7)))),
-            (Hello { to: MemberId(9), ..valid }, Err(Refusal::Member(MemberId(1)))),
-            (Hello { from: MemberId(1), ..valid }, Err(Refusal::Member(MemberId(1)))),
-            (Hello { from: MemberId(3), ..valid }, Err(Refusal::Removed)),
-            (Hello { from: MemberId(4), ..valid }, Err(Refusal::Unknown)),
-            (
-                Hello { incarnation: Incarnation(3), ..valid },
-                Err(Refusal::Incarnation(Incarnation(4))),
-            ),
+            (valid.clone(), Ok(())),
+            (like(|it| it.cluster = ClusterId(8)), Err(Refusal::Cluster(ClusterId(7)))),
+            (like(|it| it.to = MemberId(9)), Err(Refusal::Member(MemberId(1)))),
+            (like(|it| it.from = MemberId(1)), Err(Refusal::Member(MemberId(1)))),
+            (like(|it| it.from = MemberId(3)), Err(Refusal::Removed)),
+            (like(|it| it.from = MemberId(4)), Err(Refusal::Unknown)),
+            (like(|it| it.incarnation = Incarnation(3)), Err(Refusal::Incarnation(Incarnation(4)))),
         ];
         for (hello, expected) in rows {
             let found = hello.check(MemberId(1), &membership, Some(Incarnation(4)));

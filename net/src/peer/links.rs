@@ -10,6 +10,7 @@
 mod attempt;
 mod backlog;
 mod channel;
+mod newcomer;
 mod order;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -61,6 +62,8 @@ pub struct Links {
 #[derive(Debug)]
 struct Peer {
     urls: Vec<String>,
+    /// The log does not name it (yet).
+    newcomer: bool,
     outgoing: BTreeMap<Lane, Outgoing>,
     incoming: BTreeMap<Lane, ConnectionId>,
     acknowledged: Position,
@@ -106,21 +109,17 @@ impl Links {
     /// The membership has changed: closes what leads to those who left, opens what is missing.
     pub fn set_members(&mut self, now: Instant, membership: &Membership) {
         self.membership = membership.clone();
-        let gone: Vec<_> =
-            self.peers.keys().filter(|id| !membership.members.contains_key(id)).copied().collect();
-        for id in gone {
+        let stays = |id: &MemberId, peer: &Peer| {
+            let waits = peer.newcomer && !membership.removed.contains(id);
+            waits || membership.members.contains_key(id)
+        };
+        let gone = self.peers.iter().filter(|(id, peer)| !stays(id, peer));
+        for id in gone.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.forget(id);
         }
         for member in membership.members.values().filter(|member| member.id != self.me) {
-            let outgoing = Outgoing { state: State::Waiting(now), failures: 0, refusal: None };
-            let peer = self.peers.entry(member.id).or_insert_with(|| Peer {
-                urls: Vec::new(),
-                outgoing: [(Lane::Control, outgoing), (Lane::Bulk, outgoing)].into(),
-                incoming: BTreeMap::new(),
-                acknowledged: Position::default(),
-                seen: None,
-                up: false,
-            });
+            let peer = self.peers.entry(member.id).or_insert_with(|| Peer::new(now));
+            peer.newcomer = false;
             peer.urls.clone_from(&member.peer_urls);
         }
         self.tick(now);
@@ -164,6 +163,7 @@ impl Links {
             lane,
             mark_term: acknowledged.term,
             mark_index: acknowledged.index,
+            urls: self.own_urls(),
         };
         self.put(now, connection, |out| hello.put(out));
         if let Some(outgoing) = self.outgoing(id, lane) {
@@ -202,7 +202,11 @@ impl Links {
                 let Some(peer) = self.peers.get_mut(&id) else { return };
                 if peer.incoming.get(&lane) == Some(&connection) {
                     peer.incoming.remove(&lane);
+                    let is_gone = peer.newcomer && peer.incoming.is_empty();
                     self.review(id);
+                    if is_gone {
+                        self.forget(id);
+                    }
                 }
             }
             Role::Stranger | Role::Caller => {
@@ -314,7 +318,11 @@ impl Links {
     fn greet(&mut self, now: Instant, connection: ConnectionId, hello: Hello, mark: Marks<'_>) {
         let id = hello.from;
         let seen = self.peers.get(&id).and_then(|peer| peer.seen);
-        if let Err(refusal) = hello.check(self.me, &self.membership, seen) {
+        let checked = match hello.check(self.me, &self.membership, seen) {
+            Err(Refusal::Unknown) if self.take_in(now, &hello) => Ok(()),
+            checked => checked,
+        };
+        if let Err(refusal) = checked {
             if self.refused.replace((id, refusal)) != Some((id, refusal)) {
                 let text = format!(
                     "refused a connection from member {id} of cluster {}: {refusal}",

@@ -6,6 +6,7 @@ use quorra_core::identity::ClusterId;
 use quorra_core::raft::{Index, Term};
 use quorra_core::store::membership::Member;
 
+use super::newcomer::NEWCOMERS_MAX;
 use super::*;
 
 const STEP: Duration = Duration::from_millis(50);
@@ -246,6 +247,49 @@ fn strangers_and_the_removed_are_told_why_once() {
 }
 
 #[test]
+fn a_member_that_knows_nobody_yet_is_found_by_those_who_know_it() {
+    let mut world = World::new(&[1, 2]);
+    world.start(3, 1, &membership(&[]));
+    let grown = membership(&[1, 2, 3]);
+    for id in [1, 2] {
+        let now = world.now;
+        world.member(MemberId(id)).set_members(now, &grown);
+    }
+    world.run(Duration::from_secs(3));
+    let seen = world.take_seen();
+    for expected in ["1 up 3 1", "2 up 3 2", "3 up 1 3", "3 up 2 3"] {
+        assert!(seen.contains(&expected.to_owned()), "{expected}: {seen:?}");
+    }
+    // Its log names some of them, and one that is not there any more.
+    let now = world.now;
+    world.member(MemberId(3)).set_members(now, &membership(&[1, 9]));
+    world.run(Duration::from_secs(2));
+    assert!(!world.take_seen().iter().any(|line| line.contains("down 2")), "it leads, perhaps");
+    let mut shrunk = membership(&[1, 3]);
+    shrunk.removed.insert(MemberId(2));
+    let now = world.now;
+    world.member(MemberId(3)).set_members(now, &shrunk);
+    world.run(STEP);
+    assert!(world.take_seen().contains(&"3 down 2".to_owned()));
+}
+
+#[test]
+fn newcomers_are_few_and_forgotten_when_they_go() {
+    let mut world = World::new(&[1]);
+    for id in 10..40 {
+        world.start(id, 1, &membership(&[1, id]));
+    }
+    world.run(Duration::from_secs(2));
+    let links = world.member(MemberId(1));
+    assert_eq!(links.peers.len(), NEWCOMERS_MAX);
+    let refused = world.take_seen().iter().filter(|line| line.contains("is not known")).count();
+    assert!(refused >= 30 - NEWCOMERS_MAX);
+    (10..40).for_each(|id| world.crash(id));
+    world.run(Duration::from_secs(7));
+    assert!(world.member(MemberId(1)).peers.is_empty());
+}
+
+#[test]
 fn a_member_that_left_is_down_and_called_no_more() {
     let mut world = World::new(&[1, 2]);
     world.run(STEP);
@@ -284,6 +328,7 @@ fn a_connection_that_breaks_a_rule_is_closed() {
         lane: Lane::Control,
         mark_term: Term(0),
         mark_index: Index(0),
+        urls: Vec::new(),
     };
     let mut greeting = BytesMut::new();
     hello.put(&mut greeting);
