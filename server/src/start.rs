@@ -80,7 +80,7 @@ fn run(config: &Config, command_line: Vec<String>) -> Result<Ended, String> {
     let seed = entropy.seed().map_err(|error| format!("/dev/urandom: {error}"))?;
     let options = replica_options(config, first.as_ref(), incarnation, seed);
     let recovery = Recovery::start(options, found, first, clock.now());
-    let replica = recover(recovery, &data_dir)?;
+    let replica = recover(forced(config, recovery), &data_dir)?;
     let status = replica.status();
     log::info!(
         member:% = status.member,
@@ -108,6 +108,15 @@ fn first_configuration(config: &Config, found: &[Found]) -> Result<Option<Bootst
     }
     log::info!("found data: the initial flags are ignored");
     Ok(bootstrap::from_flags(config).ok())
+}
+
+/// Makes the member the only one of its cluster if the flags say so.
+fn forced(config: &Config, recovery: Recovery) -> Recovery {
+    if !config.force_new_cluster {
+        return recovery;
+    }
+    log::warn!("--force-new-cluster: all other members are removed; do not give it again");
+    recovery.forcing_new_cluster()
 }
 
 /// Listens at every URL; peers' first, because their port tells most about a second start.

@@ -32,6 +32,7 @@
 //!   unknown, it is told so after etcd's time.
 
 mod admission;
+mod alone;
 mod bulk_lane;
 mod checkpoints;
 mod door;

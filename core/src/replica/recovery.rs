@@ -9,6 +9,7 @@ use core::fmt;
 use bytes::Bytes;
 
 use super::Replica;
+use super::alone;
 use super::outbound::Published;
 use crate::disk::{DiskRead, File};
 use crate::identity::{ClusterId, Incarnation, MemberId};
@@ -85,6 +86,8 @@ pub enum RecoveryError {
     Unreadable(File),
     /// The checkpoint is of another cluster than the log.
     Foreign(File),
+    /// A cluster of its own is asked of a member that the log does not name.
+    NotAMember(MemberId),
     /// The log holds a committed command that this build does not understand.
     UnknownCommand(Index),
     /// The log is not what it must be.
@@ -105,6 +108,11 @@ impl fmt::Display for RecoveryError {
             Self::Foreign(file) => {
                 write!(f, "{file} belongs to another cluster than the log beside it")
             }
+            Self::NotAMember(member) => write!(
+                f,
+                "the log does not name this member, {member}: it was removed, or has not joined \
+                 yet, and no cluster can be made of it"
+            ),
             Self::UnknownCommand(index) => {
                 write!(f, "entry {index} holds a command of a later version")
             }
@@ -124,6 +132,7 @@ pub struct Recovery {
     options: Options,
     found: Vec<Found>,
     bootstrap: Option<Bootstrap>,
+    alone: bool,
     now: Now,
     stage: Stage,
     dropped: Option<wal::Tail>,
@@ -188,7 +197,16 @@ impl Recovery {
         let mut checkpoints: Vec<Found> =
             found.iter().copied().filter(|f| matches!(f.file, File::Checkpoint(_))).collect();
         checkpoints.sort_by_key(|found| found.file);
-        Self { options, found, bootstrap, now, stage: Stage::Choosing(checkpoints), dropped: None }
+        let stage = Stage::Choosing(checkpoints);
+        Self { options, found, bootstrap, alone: false, now, stage, dropped: None }
+    }
+
+    /// `--force-new-cluster`: makes this member the only one of its cluster, see [`alone`]. A data
+    /// directory without a log is begun as usual.
+    #[must_use]
+    pub fn forcing_new_cluster(mut self) -> Self {
+        self.alone = true;
+        self
     }
 
     /// Goes on with the bytes that the last step asked for; none at first, and when they could
@@ -314,7 +332,8 @@ impl Recovery {
 
     /// A new member: its log begins with the members of the first configuration, the same on
     /// every one of them, as in etcd.
-    fn bootstrap(&self) -> Result<RecoveryStep, RecoveryError> {
+    fn bootstrap(&mut self) -> Result<RecoveryStep, RecoveryError> {
+        self.alone = false;
         let Some(bootstrap) = &self.bootstrap else { return Err(RecoveryError::Empty) };
         let identity = wal::Identity {
             cluster: bootstrap.cluster,
@@ -330,14 +349,7 @@ impl Recovery {
             dropped: None,
         };
         let state = State::new(self.options.slice_keys);
-        Ok(self.assemble(
-            recovered,
-            state,
-            Position::default(),
-            Recent::default(),
-            None,
-            Vec::new(),
-        ))
+        self.assemble(recovered, state, Position::default(), Recent::default(), None, Vec::new())
     }
 
     fn finish(
@@ -351,7 +363,7 @@ impl Recovery {
         {
             return Err(RecoveryError::Foreign(File::Checkpoint(published.at.index.0)));
         }
-        Ok(self.assemble(recovered, state, applied, recent, published, superseded))
+        self.assemble(recovered, state, applied, recent, published, superseded)
     }
 
     /// Puts the replica together. A log that holds nothing yet is given its first entries.
@@ -363,21 +375,28 @@ impl Recovery {
         mut recent: Recent,
         published: Option<Published>,
         superseded: Vec<File>,
-    ) -> RecoveryStep {
+    ) -> Result<RecoveryStep, RecoveryError> {
         let wal::Recovered { wal, mut hard_state, mut last, mut commit_index, .. } = recovered;
+        let mut uncommitted = recovered.uncommitted;
         let identity = wal.identity();
         state.found_cluster(identity.cluster);
         let mut first = None;
-        if last == Position::default()
-            && let Some(bootstrap) = &self.bootstrap
-            && !bootstrap.members.is_empty()
-        {
-            let batch = first_batch(&bootstrap.members);
+        let founders = self.bootstrap.as_ref().map_or(&[][..], |bootstrap| &bootstrap.members);
+        let batch = if self.alone {
+            let term = hard_state.term.next();
+            uncommitted.clear();
+            Some(alone::batch(state.membership(), identity.member, term, applied.index)?)
+        } else {
+            let is_new = last == Position::default() && !founders.is_empty();
+            is_new.then(|| first_batch(founders))
+        };
+        if let Some(batch) = batch {
             for entry in &batch.entries {
                 state.apply(entry).expect("this member encoded it");
                 recent.push(entry.clone());
             }
-            last = Position { term: FIRST_TERM, index: batch.commit_index };
+            let term = batch.hard_state.map_or(FIRST_TERM, |written| written.term);
+            last = Position { term, index: batch.commit_index };
             applied = last;
             commit_index = batch.commit_index;
             hard_state = batch.hard_state.unwrap_or_default();
@@ -386,7 +405,7 @@ impl Recovery {
         let restored = raft::Restored {
             hard_state,
             base: published.map(|published| published.at).unwrap_or_default(),
-            tail: recent.entries.into_iter().chain(recovered.uncommitted).collect(),
+            tail: recent.entries.into_iter().chain(uncommitted).collect(),
             last,
             commit_index,
             configuration: state.configuration(),
@@ -395,7 +414,7 @@ impl Recovery {
         let wal = Some(wal);
         let parts = Parts { identity, wal, restored, state, applied, published, superseded };
         let replica = Replica::assemble(self.options.clone(), parts, first, self.now);
-        RecoveryStep::Ready(Box::new(replica))
+        Ok(RecoveryStep::Ready(Box::new(replica)))
     }
 }
 

@@ -33,7 +33,12 @@ pub fn checked(config: &Config) -> Result<Bootstrap, String> {
 /// The first configuration of a new cluster as the flags alone describe it.
 pub fn from_flags(config: &Config) -> Result<Bootstrap, String> {
     let cluster = InitialCluster::parse(&config.initial_cluster)?;
-    described(config, &cluster)
+    let described = described(config, &cluster)?;
+    Ok(match config.initial_state {
+        InitialState::New => described,
+        // Its log comes from the cluster that it joins, even if it died before any of it came.
+        InitialState::Existing => Bootstrap { members: Vec::new(), ..described },
+    })
 }
 
 fn described(config: &Config, cluster: &InitialCluster) -> Result<Bootstrap, String> {
@@ -76,5 +81,13 @@ fn join(config: &Config, cluster: &InitialCluster) -> Result<Bootstrap, String> 
         .iter()
         .find(|member| member.name == config.name)
         .expect("each member of the list was matched, this one among them");
+    if running.has_published(own.id) {
+        // What it has voted for and acknowledged is gone: it must not come back as who it was.
+        return Err(format!(
+            "member {0} has already been bootstrapped: to start it again without its data, remove \
+             it (\"member remove {0}\") and add it as a new member",
+            own.id
+        ));
+    }
     Ok(Bootstrap { cluster: running.cluster, member: own.id, members: Vec::new() })
 }

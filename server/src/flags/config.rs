@@ -55,6 +55,8 @@ pub struct Config {
     pub pre_vote: bool,
     /// `--strict-reconfig-check`
     pub strict_reconfig_check: bool,
+    /// `--force-new-cluster`
+    pub force_new_cluster: bool,
     /// `--enable-v2`
     pub v2: bool,
     /// `--enable-discovery-service`
@@ -165,6 +167,7 @@ impl Config {
             },
             pre_vote: values.boolean("pre-vote"),
             strict_reconfig_check: values.boolean("strict-reconfig-check"),
+            force_new_cluster: values.boolean("force-new-cluster"),
             v2: values.boolean("enable-v2"),
             discovery_service: discovery_service(&values)?,
             cors: values.names("cors"),

@@ -22,7 +22,6 @@ pub(super) const MISSING: &[(&str, Kind, &str)] = &[
     ("discovery-srv", Text, ""),
     ("discovery-srv-name", Text, ""),
     ("enable-grpc-gateway", Bool, "true"),
-    ("force-new-cluster", Bool, "false"),
     ("key-file", Text, ""),
     ("listen-client-http-urls", Urls, ""),
     ("listen-metrics-urls", Urls, ""),

@@ -43,6 +43,8 @@ pub(super) const WORKING: &[(Support, &str, Kind, &str, &str)] = &[
         "Be a discovery service too: /new?size=N makes a token for --discovery."),
     (CLUSTERING, "strict-reconfig-check", Bool, "true",
         "Refuse membership changes that would cost the quorum."),
+    (CLUSTERING, "force-new-cluster", Bool, "false",
+        "Begin again alone with the data of a cluster that is lost; removes all others."),
     (SECURITY, "cors", Text, "*", "Origins that browsers may call from, separated by commas."),
     (SECURITY, "host-whitelist", Text, "*", "Host names that requests may carry."),
     (LOGGING, "log-level", Text, "info", "debug, info, warn or error."),
