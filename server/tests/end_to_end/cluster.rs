@@ -186,7 +186,7 @@ impl Drop for Member {
 pub(crate) struct Cluster {
     pub(crate) members: Vec<Member>,
     // Goes last: members write into it.
-    _directory: Directory,
+    directory: Directory,
 }
 
 impl Cluster {
@@ -217,7 +217,12 @@ impl Cluster {
             ])
         };
         let members = clients.iter().zip(peers).enumerate().map(member).collect();
-        Self { members, _directory: directory }
+        Self { members, directory }
+    }
+
+    /// Where its members keep what they keep.
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
     }
 
     /// All client URLs, as etcdctl takes them.

@@ -7,4 +7,5 @@ mod cluster;
 mod etcdctl;
 mod front_door;
 mod main_job;
+mod members;
 mod start_up;
