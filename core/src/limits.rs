@@ -31,8 +31,10 @@ pub const SEGMENT_BYTES: u64 = 64 << 20;
 pub const ZEROS_AHEAD_BYTES: u64 = 4 << 20;
 /// A checkpoint starts when the log since the last one exceeds this, or the state's size.
 pub const CHECKPOINT_LOG_BYTES_MIN: u64 = 256 << 20;
-/// One chunk of a checkpoint, on disk and between peers.
+/// One chunk of a checkpoint on disk.
 pub const CHECKPOINT_CHUNK_BYTES: usize = 1 << 20;
+/// One part of a snapshot on its way to a follower: small enough to cross a slow link in time.
+pub const SNAPSHOT_PART_BYTES: usize = 128 << 10;
 /// Entries that are applied in one turn of the driver's loop.
 pub const APPLY_ENTRIES_PER_TURN: usize = 4_096;
 /// Payload bytes that are applied in one turn of the driver's loop.

@@ -235,6 +235,7 @@ fn replica_options(incarnation: u64) -> replica::Options {
         segment_bytes: 64 << 10,
         checkpoint_log_bytes: 256 << 10,
         entries_kept: 10,
+        snapshot_part_bytes: 1_000,
         slice_keys: 3,
         request_bytes_max: limits::REQUEST_BYTES_DEFAULT,
         quota_bytes: None,

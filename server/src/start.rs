@@ -174,6 +174,7 @@ fn replica_options(
         segment_bytes: limits::SEGMENT_BYTES,
         checkpoint_log_bytes: limits::CHECKPOINT_LOG_BYTES_MIN,
         entries_kept: config.snapshot_count,
+        snapshot_part_bytes: limits::SNAPSHOT_PART_BYTES,
         slice_keys: limits::SLICE_KEYS,
         request_bytes_max: config.request_bytes_max,
         quota_bytes: config.quota_bytes,

@@ -167,7 +167,8 @@ pub struct Output {
     pub snapshots: Vec<MemberId>,
     /// Chunks of a snapshot from the present leader, checked for term and sender only.
     pub chunks: Vec<(MemberId, SnapshotChunk)>,
-    /// Answers of followers to chunks: what was received, or `None` when it is refused.
+    /// Answers of followers to chunks: what was received, or `None` when no more of it is wanted,
+    /// because it is installed or refused.
     pub chunk_answers: Vec<(MemberId, SnapshotId, Option<u64>)>,
     /// For the operator.
     pub notices: Vec<Notice>,

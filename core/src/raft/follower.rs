@@ -216,11 +216,18 @@ impl Follower {
         state.claim_term(from, answer, out);
     }
 
-    /// A snapshot that brings nothing new is answered with what is there already.
-    fn on_chunk(&mut self, state: &State, from: MemberId, chunk: SnapshotChunk, out: &mut Output) {
+    /// A snapshot that brings nothing new is refused, and answered with what is there already.
+    fn on_chunk(
+        &mut self,
+        state: &mut State,
+        from: MemberId,
+        chunk: SnapshotChunk,
+        out: &mut Output,
+    ) {
         if chunk.snapshot.index <= state.commit_index {
             self.owes_answer = true;
             self.answer(state, true, out);
+            state.answer_chunk(from, chunk.snapshot, None, out);
             return;
         }
         self.receiving = Some((chunk.snapshot, chunk.total));

@@ -110,7 +110,7 @@ impl Leader {
                 self.on_read_index(state, from, contexts, out);
             }
             Message::ChunkAnswer { snapshot, received, installed, .. } => {
-                out.chunk_answers.push((from, snapshot, received));
+                out.chunk_answers.push((from, snapshot, received.filter(|_| !installed)));
                 if installed {
                     self.on_appended(state, from, snapshot.index, out)?;
                 }

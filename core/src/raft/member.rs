@@ -351,7 +351,7 @@ impl Raft {
     }
 
     /// Follower: chunks of a snapshot have arrived, without a gap, up to `received` bytes; `None`
-    /// refuses the snapshot. Tells the sender. [`Self::install`] tells when it is installed.
+    /// refuses the snapshot. Tells the leader. [`Self::install`] tells when it is installed.
     pub fn chunk_received(
         &mut self,
         to: MemberId,
@@ -359,9 +359,9 @@ impl Raft {
         received: Option<u64>,
         out: &mut Output,
     ) {
-        let term = self.state.term();
-        let answer = Message::ChunkAnswer { term, snapshot, received, installed: false };
-        self.state.claim_term(to, answer, out);
+        if matches!(self.role, Role::Follower(_)) {
+            self.state.answer_chunk(to, snapshot, received, out);
+        }
     }
 
     /// Follower: a snapshot is complete and durable on the bulk lane. Discards the conflicting

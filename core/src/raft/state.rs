@@ -7,7 +7,7 @@ use super::log::Log;
 use super::writes::Writes;
 use super::{
     Configuration, HardState, Index, Message, Options, Output, Position, ReadContext, Restored,
-    Term,
+    SnapshotId, Term,
 };
 use crate::identity::MemberId;
 use crate::random::Random;
@@ -109,6 +109,19 @@ impl State {
     pub(super) fn claim_term(&mut self, to: MemberId, message: Message, out: &mut Output) {
         let hard_state = HardState { term: self.term(), vote: None };
         self.claim(to, message, Needs { hard_state, index: Index(0) }, out);
+    }
+
+    /// Tells a leader how much of a snapshot is here; `None` refuses it, or what is left of it.
+    pub(super) fn answer_chunk(
+        &mut self,
+        to: MemberId,
+        snapshot: SnapshotId,
+        received: Option<u64>,
+        out: &mut Output,
+    ) {
+        let answer =
+            Message::ChunkAnswer { term: self.term(), snapshot, received, installed: false };
+        self.claim_term(to, answer, out);
     }
 
     /// A claim.

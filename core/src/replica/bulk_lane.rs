@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::disk::{DiskOp, Lane, Ticket};
-use crate::raft::SnapshotId;
+use crate::replica::inbound::Attempt;
 use crate::replica::{Effect, Effects};
 
 /// What a batch of the bulk lane is for: decides what follows when it is durable.
@@ -16,10 +16,10 @@ pub(super) enum Purpose {
     Checkpoint,
     /// The checkpoint that is being taken is complete.
     CheckpointPublished,
-    /// A part of a snapshot that the leader sends.
-    Received,
+    /// The snapshot that the leader sends, up to so many bytes.
+    Received(Attempt, u64),
     /// The snapshot that the leader sent is complete.
-    ReceivedPublished(SnapshotId),
+    ReceivedPublished(Attempt),
     /// Files that are no longer needed.
     Removal,
 }

@@ -7,9 +7,9 @@
 
 use alloc::vec::Vec;
 
+use super::Effects;
 use super::bulk_lane::{BulkLane, Purpose};
 use super::outbound::Published;
-use super::{Effects, Options};
 use crate::disk::{DiskOp, File};
 use crate::raft::Position;
 use crate::store::State;
@@ -37,13 +37,13 @@ struct Taking {
 }
 
 impl Checkpoints {
-    pub(super) fn new(options: &Options, published: Option<Published>, older: Vec<File>) -> Self {
-        Self {
-            log_bytes_min: options.checkpoint_log_bytes,
-            taking: None,
-            published,
-            superseded: older,
-        }
+    /// What recovery found. One is due when the log exceeds this.
+    pub(super) fn new(
+        log_bytes_min: u64,
+        published: Option<Published>,
+        superseded: Vec<File>,
+    ) -> Self {
+        Self { log_bytes_min, taking: None, published, superseded }
     }
 
     /// The newest complete checkpoint.

@@ -1,7 +1,8 @@
 //! A snapshot on its way in: checked, written, and made into a state as it comes.
 //!
 //! Chunks are taken in order; anything else is answered with how much is there, and the leader goes
-//! on from that. The file gets its name only when every byte of it is here and its own checksums
+//! on from that. Only what is on disk is answered for, so that the leader's window bounds what waits
+//! here, however slow the disk. The file gets its name only when every byte of it is here and its own checksums
 //! hold, so an interrupted transfer leaves nothing that could be taken for a checkpoint.
 
 use alloc::boxed::Box;
@@ -26,19 +27,38 @@ pub(super) struct Destination {
 }
 
 /// # Invariants
-/// - `received` bytes from the start are written and loaded, without a gap.
+/// - `received` bytes from the start are loaded and on their way to the disk, without a gap.
+/// - `written <= received` bytes from the start are on disk.
 pub(super) struct Inbound {
+    attempt: Attempt,
     cluster: ClusterId,
     snapshot: SnapshotId,
     total: u64,
     received: u64,
+    written: u64,
     stage: Stage,
 }
+
+/// Tells one reception from another of the same snapshot: the disk may still answer for an earlier
+/// one that was given up. Counts up from the start of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Attempt(pub(super) u64);
 
 enum Stage {
     Receiving(Box<Loader>),
     /// Everything is here; the disk is to make it durable.
     Publishing(Box<State>),
+}
+
+/// What became of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It is on its way to the disk.
+    Whole,
+    /// It was not the next one; so much is on disk.
+    Not(u64),
+    /// The snapshot cannot be used and must be dropped.
+    Unusable,
 }
 
 /// A snapshot that is complete on disk.
@@ -49,6 +69,10 @@ pub(super) struct Installed {
 }
 
 impl Installed {
+    pub(super) fn snapshot(&self) -> SnapshotId {
+        SnapshotId { index: self.at.index, term: self.at.term }
+    }
+
     /// Its file.
     pub(super) fn published(&self) -> Published {
         Published { at: self.at, bytes: self.bytes }
@@ -58,19 +82,22 @@ impl Installed {
 impl Inbound {
     /// Begins with the first chunk of a snapshot.
     pub(super) fn begin(
+        attempt: Attempt,
         chunk: &SnapshotChunk,
         destination: Destination,
         bulk: &mut BulkLane,
         effects: &mut Effects,
     ) -> Self {
         let create = DiskOp::Create(File::Checkpoint(chunk.snapshot.index.0));
-        bulk.submit(Purpose::Received, Vec::from([create]), effects);
+        bulk.submit(Purpose::Received(attempt, 0), Vec::from([create]), effects);
         let Destination { cluster, slice_keys } = destination;
         Self {
+            attempt,
             cluster,
             snapshot: chunk.snapshot,
             total: chunk.total,
             received: 0,
+            written: 0,
             stage: Stage::Receiving(Box::new(Loader::new(slice_keys))),
         }
     }
@@ -83,30 +110,41 @@ impl Inbound {
         File::Checkpoint(self.snapshot.index.0)
     }
 
-    /// Takes a chunk. Answers how much is here without a gap, or `None` when the snapshot cannot be
-    /// used and must be dropped.
+    pub(super) fn attempt(&self) -> Attempt {
+        self.attempt
+    }
+
+    /// Takes a chunk; its answer waits for the disk.
     pub(super) fn on_chunk(
         &mut self,
         chunk: SnapshotChunk,
         bulk: &mut BulkLane,
         effects: &mut Effects,
-    ) -> Option<u64> {
-        let Stage::Receiving(loader) = &mut self.stage else { return Some(self.received) };
+    ) -> Taken {
+        let Stage::Receiving(loader) = &mut self.stage else { return Taken::Not(self.written) };
         let in_place = chunk.offset == self.received && chunk.total == self.total;
         let fits = chunk.bytes.len() as u64 <= self.total.saturating_sub(chunk.offset);
         let intact = CASTAGNOLI.checksum(&chunk.bytes) == chunk.checksum;
         if !in_place || !fits || !intact || chunk.bytes.is_empty() {
-            return Some(self.received);
+            return Taken::Not(self.written);
         }
-        loader.feed(chunk.bytes.clone()).ok()?;
+        if loader.feed(chunk.bytes.clone()).is_err() {
+            return Taken::Unusable;
+        }
         self.received += chunk.bytes.len() as u64;
         let file = self.file();
         let write = DiskOp::Write { file, offset: chunk.offset, bytes: chunk.bytes };
-        bulk.submit(Purpose::Received, Vec::from([write]), effects);
-        if self.received == self.total {
-            self.complete(bulk, effects)?;
+        bulk.submit(Purpose::Received(self.attempt, self.received), Vec::from([write]), effects);
+        if self.received == self.total && self.complete(bulk, effects).is_none() {
+            return Taken::Unusable;
         }
-        Some(self.received)
+        Taken::Whole
+    }
+
+    /// This much is on disk.
+    pub(super) fn on_written(&mut self, written: u64) {
+        assert!(self.written <= written && written <= self.received, "the lane is in order");
+        self.written = written;
     }
 
     fn complete(&mut self, bulk: &mut BulkLane, effects: &mut Effects) -> Option<()> {
@@ -119,7 +157,7 @@ impl Inbound {
         }
         self.stage = Stage::Publishing(Box::new(state));
         let publish = DiskOp::Publish(self.file());
-        bulk.submit(Purpose::ReceivedPublished(self.snapshot), Vec::from([publish]), effects);
+        bulk.submit(Purpose::ReceivedPublished(self.attempt), Vec::from([publish]), effects);
         Some(())
     }
 

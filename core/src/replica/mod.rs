@@ -61,7 +61,7 @@ pub use recovery::{Bootstrap, Options, Recovery, RecoveryError, RecoveryStep};
 pub use request::{Failure, Header, Reply, Request, Response, Status};
 
 use duties::Duties;
-use inbound::Installed;
+use inbound::{Installed, Taken};
 use jobs::Jobs;
 use machine::Machine;
 use peers::Peers;
@@ -396,7 +396,8 @@ impl Replica {
                 self.raft.durable(now, ticket, &mut self.out);
             }
             Lane::Bulk => {
-                let received = self.storage.bulk_durable(ticket, &mut self.raft, effects);
+                let received =
+                    self.storage.bulk_durable(ticket, &mut self.raft, &mut self.out, effects);
                 if let Some(installed) = received {
                     self.install(installed, effects);
                 }
@@ -411,6 +412,9 @@ impl Replica {
         let wanted = installed.at.index > self.machine.applied().index
             && self.raft.install(installed.at, configuration);
         if !wanted {
+            if let Some(leader) = self.raft.leader() {
+                self.raft.chunk_received(leader, installed.snapshot(), None, &mut self.out);
+            }
             return self.storage.drop_installed(&installed, effects);
         }
         self.storage.on_installed(&installed, self.machine.state_mut(), effects);
@@ -525,8 +529,12 @@ impl Replica {
         }
         for (from, chunk) in out.chunks.drain(..) {
             let snapshot = chunk.snapshot;
-            let received = self.storage.on_chunk(chunk, effects);
-            self.raft.chunk_received(from, snapshot, received, &mut self.out);
+            let answer = match self.storage.on_chunk(chunk, effects) {
+                Taken::Whole => continue,
+                Taken::Not(written) => Some(written),
+                Taken::Unusable => None,
+            };
+            self.raft.chunk_received(from, snapshot, answer, &mut self.out);
         }
         for answer in out.chunk_answers.drain(..) {
             self.storage.on_chunk_answer(self.now.monotonic, answer, &mut self.raft);

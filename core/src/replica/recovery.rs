@@ -43,6 +43,8 @@ pub struct Options {
     pub checkpoint_log_bytes: u64,
     /// `--snapshot-count`: entries kept behind a checkpoint for lagging followers.
     pub entries_kept: u64,
+    /// The parts in which a snapshot travels, see `limits`.
+    pub snapshot_part_bytes: usize,
     /// Keys that one slice of long work visits.
     pub slice_keys: usize,
     /// `--max-request-bytes`

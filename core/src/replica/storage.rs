@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::bulk_lane::{BulkLane, Purpose};
 use super::checkpoints::Checkpoints;
-use super::inbound::{Destination, Installed};
+use super::inbound::{Destination, Installed, Taken};
 use super::log_lane::LogLane;
 use super::recovery::Parts;
 use super::transfer::Transfers;
@@ -39,12 +39,13 @@ impl Storage {
     /// What recovery found. `first` is what a new log begins with.
     pub(super) fn new(options: &Options, parts: &mut Parts, first: Option<LogBatch>) -> Self {
         let superseded = core::mem::take(&mut parts.superseded);
-        let checkpoints = Checkpoints::new(options, parts.published, superseded);
+        let checkpoints =
+            Checkpoints::new(options.checkpoint_log_bytes, parts.published, superseded);
         let wal = parts.wal.take().expect("recovery leaves a log to go on with");
         Self {
             log: LogLane::new(wal, first),
             bulk: BulkLane::new(),
-            transfers: Transfers::new(checkpoints),
+            transfers: Transfers::new(checkpoints, options.snapshot_part_bytes),
             log_reads: BTreeMap::new(),
             next_read: 0,
             entries_kept: options.entries_kept,
@@ -94,18 +95,27 @@ impl Storage {
         &mut self,
         ticket: Ticket,
         raft: &mut Raft,
+        out: &mut raft::Output,
         effects: &mut Effects,
     ) -> Option<Installed> {
         let mut installed = None;
         while let Some(purpose) = self.bulk.durable(ticket) {
             match purpose {
                 Purpose::Prepare => self.log.prepared(effects),
-                Purpose::Checkpoint | Purpose::Received | Purpose::Removal => {}
+                Purpose::Checkpoint | Purpose::Removal => {}
+                Purpose::Received(attempt, written) => {
+                    let told = self.transfers.on_written(attempt, written);
+                    if let (Some((snapshot, written)), Some(leader)) = (told, raft.leader()) {
+                        raft.chunk_received(leader, snapshot, Some(written), out);
+                    }
+                }
                 Purpose::CheckpointPublished => {
                     self.transfers.checkpoints.on_published();
                     self.cut_log(raft, effects);
                 }
-                Purpose::ReceivedPublished(id) => installed = self.transfers.take_installed(id),
+                Purpose::ReceivedPublished(attempt) => {
+                    installed = self.transfers.take_installed(attempt);
+                }
             }
         }
         installed
@@ -159,7 +169,7 @@ impl Storage {
             Some(Purpose::Checkpoint | Purpose::CheckpointPublished) => {
                 self.transfers.checkpoints.abandon(state, &mut self.bulk, effects);
             }
-            Some(Purpose::Received | Purpose::ReceivedPublished(_)) => {
+            Some(Purpose::Received(..) | Purpose::ReceivedPublished(_)) => {
                 self.transfers.drop_inbound(&mut self.bulk, effects);
             }
             Some(Purpose::Removal) => {}
@@ -221,8 +231,8 @@ impl Storage {
         self.transfers.on_answer(now, from, snapshot, received, raft);
     }
 
-    /// A part of a snapshot came from the leader: how much of it is here now, without a gap.
-    pub(super) fn on_chunk(&mut self, chunk: SnapshotChunk, effects: &mut Effects) -> Option<u64> {
+    /// A part of a snapshot came from the leader.
+    pub(super) fn on_chunk(&mut self, chunk: SnapshotChunk, effects: &mut Effects) -> Taken {
         let cluster = self.log.wal.identity().cluster;
         let destination = Destination { cluster, slice_keys: self.slice_keys };
         self.transfers.on_chunk(chunk, destination, &mut self.bulk, effects)

@@ -94,6 +94,7 @@ impl Cluster {
             segment_bytes: 64 << 10,
             checkpoint_log_bytes: self.checkpoint_log_bytes,
             entries_kept: 10,
+            snapshot_part_bytes: 1_000,
             slice_keys: 100,
             request_bytes_max: limits::REQUEST_BYTES_DEFAULT,
             quota_bytes: None,

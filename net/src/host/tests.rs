@@ -53,6 +53,7 @@ fn replica() -> Replica {
         segment_bytes: 16 << 20,
         checkpoint_log_bytes: limits::CHECKPOINT_LOG_BYTES_MIN,
         entries_kept: 1_000,
+        snapshot_part_bytes: limits::SNAPSHOT_PART_BYTES,
         slice_keys: limits::SLICE_KEYS,
         request_bytes_max: limits::REQUEST_BYTES_DEFAULT,
         quota_bytes: None,

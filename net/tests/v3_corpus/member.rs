@@ -195,6 +195,7 @@ fn replica_options() -> replica::Options {
         segment_bytes: 4 << 20,
         checkpoint_log_bytes: limits::CHECKPOINT_LOG_BYTES_MIN,
         entries_kept: 1000,
+        snapshot_part_bytes: limits::SNAPSHOT_PART_BYTES,
         slice_keys: 10,
         request_bytes_max: limits::REQUEST_BYTES_DEFAULT,
         quota_bytes: None,
