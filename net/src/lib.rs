@@ -18,4 +18,5 @@ pub mod http2;
 pub mod json;
 pub mod peer;
 pub mod proto;
+pub mod proxy;
 pub mod tls;

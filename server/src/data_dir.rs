@@ -6,6 +6,7 @@
 //!   incarnation    counts the starts
 //!   wal/           0000000000000001.wal ...     the log's segments
 //!   snap/          0000000000000abc.snap ...    checkpoints, by the index that they cover
+//!   proxy/         cluster                      of a proxy, which has none of the others
 //! ```
 //!
 //! The invariant: one process at a time uses a directory, and what it reads at its start is
@@ -32,6 +33,8 @@ pub enum DataDirError {
     Etcd(PathBuf),
     /// Another process uses it.
     Locked(PathBuf),
+    /// It holds data of a member and of a proxy.
+    Both(PathBuf),
     /// The file that counts starts holds something else.
     Incarnation(PathBuf),
     /// The operating system refused.
@@ -48,6 +51,12 @@ impl fmt::Display for DataDirError {
                  \"etcdctl snapshot save\" and \"quorractl import\"",
                 path.display()
             ),
+            Self::Both(path) => write!(
+                f,
+                "invalid datadir {}: both member and proxy directories exist. Remove proxy/ to \
+                 start the member, or give the proxy another --data-dir",
+                path.display()
+            ),
             Self::Locked(path) => write!(f, "{} is in use by another process", path.display()),
             Self::Incarnation(path) => write!(f, "{} does not hold a number", path.display()),
             Self::Io(path, error) => write!(f, "{}: {error}", path.display()),
@@ -60,6 +69,38 @@ impl std::error::Error for DataDirError {}
 /// Names the path that an error of the operating system is about.
 fn at<T>(path: &Path, outcome: io::Result<T>) -> Result<T, DataDirError> {
     outcome.map_err(|error| DataDirError::Io(path.to_path_buf(), error))
+}
+
+/// What a data directory was used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Nothing yet.
+    None,
+    /// A member.
+    Member,
+    /// A proxy.
+    Proxy,
+}
+
+impl Purpose {
+    /// What the directory holds; nothing of it is changed. A member that died before it had
+    /// anything to lose counts as none.
+    ///
+    /// # Errors
+    /// When it holds both.
+    pub fn of(root: &Path) -> Result<Self, DataDirError> {
+        let holds = |name: &str| {
+            fs::read_dir(root.join(name)).is_ok_and(|mut entries| entries.next().is_some())
+        };
+        let member = ["member", "incarnation"].iter().any(|name| root.join(name).exists())
+            || SUBDIRECTORIES.into_iter().any(holds);
+        match (member, root.join("proxy").exists()) {
+            (true, true) => Err(DataDirError::Both(root.to_path_buf())),
+            (true, false) => Ok(Self::Member),
+            (false, true) => Ok(Self::Proxy),
+            (false, false) => Ok(Self::None),
+        }
+    }
 }
 
 /// An opened data directory; locked until it is dropped.
@@ -148,7 +189,7 @@ impl DataDir {
 }
 
 /// A directory that nobody else may look into. An existing one keeps its mode.
-fn make(path: &Path) -> Result<(), DataDirError> {
+pub(crate) fn make(path: &Path) -> Result<(), DataDirError> {
     if path.is_dir() {
         return Ok(());
     }
@@ -159,7 +200,7 @@ fn make(path: &Path) -> Result<(), DataDirError> {
     }
 }
 
-fn lock(root: &Path) -> Result<fs::File, DataDirError> {
+pub(crate) fn lock(root: &Path) -> Result<fs::File, DataDirError> {
     let path = root.join("lock");
     let mut options = OpenOptions::new();
     let options = options.write(true).create(true).truncate(false).mode(0o600);
@@ -200,7 +241,7 @@ fn sync_directory(path: &Path) -> Result<(), DataDirError> {
     at(path, fs::File::open(path).and_then(|directory| directory.sync_all()))
 }
 
-fn write_synced(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn write_synced(path: &Path, text: &str) -> io::Result<()> {
     let mut options = OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes())?;
@@ -250,6 +291,22 @@ pub(crate) mod tests {
         let refused = DataDir::open(&scratch.0).expect_err("it is etcd's");
         assert!(refused.to_string().contains("quorractl import"), "{refused}");
         assert!(!scratch.0.join("wal").exists());
+    }
+
+    #[test]
+    fn a_directory_tells_what_it_was_used_for() {
+        let scratch = Scratch::new("purpose");
+        let purpose = || Purpose::of(&scratch.0);
+        assert_eq!(purpose().expect("nothing is there"), Purpose::None);
+        let member = DataDir::open(&scratch.0).expect("it is free");
+        assert_eq!(purpose().expect("nothing to lose is there"), Purpose::None);
+        fs::create_dir(scratch.0.join("proxy")).expect("it can be made");
+        assert_eq!(purpose().expect("only a proxy's"), Purpose::Proxy);
+        member.next_incarnation().expect("it can be counted");
+        let refused = purpose().expect_err("both are there").to_string();
+        assert!(refused.contains("both member and proxy directories exist"), "{refused}");
+        fs::remove_dir(scratch.0.join("proxy")).expect("it is empty");
+        assert_eq!(purpose().expect("only a member's"), Purpose::Member);
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod disk;
 pub mod entropy;
 pub mod flags;
 pub mod logging;
+pub mod proxy;
 pub mod reactor;
 pub mod start;
 pub mod tls;

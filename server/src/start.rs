@@ -14,12 +14,13 @@ use quorra_net::host::{self, Host, Listener};
 
 use crate::bootstrap;
 use crate::clock::Clock;
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, Purpose};
 use crate::descriptors;
 use crate::disk::Disk;
 use crate::entropy::Entropy;
-use crate::flags::{self, Asked, Config};
+use crate::flags::{self, Asked, Config, ProxyMode};
 use crate::logging;
+use crate::proxy;
 use crate::reactor::{Ended, Listening, Reactor, Waiter};
 
 /// Beside the election timeout, what connecting to an address of a peer may take (etcd).
@@ -43,7 +44,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Runs a member to its end.
+/// Runs a member, or a proxy, to its end.
 fn member(config: &Config, warnings: &[String], command_line: Vec<String>) -> ExitCode {
     logging::start(config.log_level);
     for warning in warnings {
@@ -53,9 +54,13 @@ fn member(config: &Config, warnings: &[String], command_line: Vec<String>) -> Ex
         name = config.name.as_str(),
         version = env!("CARGO_PKG_VERSION"),
         data_dir:% = config.data_dir.display();
-        "starting a member"
+        "starting"
     );
-    match run(config, command_line) {
+    let ended = is_proxy(config).and_then(|proxy| match proxy {
+        true => proxy::run(config, || bootstrap::peer_urls(config)),
+        false => run(config, command_line),
+    });
+    match ended {
         Ok(Ended::Gracefully) => {
             log::info!("stopped");
             ExitCode::SUCCESS
@@ -66,6 +71,24 @@ fn member(config: &Config, warnings: &[String], command_line: Vec<String>) -> Ex
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether this start is a proxy's: a data directory that was used stays what it is.
+fn is_proxy(config: &Config) -> Result<bool, String> {
+    let purpose = Purpose::of(&config.data_dir).map_err(|error| error.to_string())?;
+    let wanted = config.proxy.mode != ProxyMode::Off;
+    match (purpose, wanted) {
+        (Purpose::Member, true) => {
+            log::warn!("this data directory is a member's: starting a member in spite of --proxy");
+        }
+        (Purpose::Proxy, false) => {
+            log::warn!(
+                "this data directory is a proxy's: starting a proxy in spite of --proxy=off"
+            );
+        }
+        _ => {}
+    }
+    Ok(purpose == Purpose::Proxy || (purpose == Purpose::None && wanted))
 }
 
 fn run(config: &Config, command_line: Vec<String>) -> Result<Ended, String> {
@@ -121,9 +144,16 @@ fn forced(config: &Config, recovery: Recovery) -> Recovery {
 
 /// Listens at every URL; peers' first, because their port tells most about a second start.
 fn listen(config: &Config) -> Result<Vec<Listening>, String> {
-    let peers = config.listen_peer_urls.iter().map(|url| (url, Listener::Peer));
-    let clients = config.listen_client_urls.iter().map(|url| (url, Listener::Client));
-    peers.chain(clients).map(|(url, kind)| Listening::bind(url, kind)).collect()
+    let peers = config.listen_peer_urls.iter().map(|url| Listening::bind(url, Listener::Peer));
+    let mut listeners = peers.collect::<Result<Vec<_>, _>>()?;
+    listeners.extend(listen_for_clients(config)?);
+    Ok(listeners)
+}
+
+/// Listens where clients are served.
+pub(crate) fn listen_for_clients(config: &Config) -> Result<Vec<Listening>, String> {
+    let clients = config.listen_client_urls.iter();
+    clients.map(|url| Listening::bind(url, Listener::Client)).collect()
 }
 
 /// Reads what recovery asks for until the replica stands.

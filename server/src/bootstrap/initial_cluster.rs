@@ -65,6 +65,11 @@ impl InitialCluster {
         }
     }
 
+    /// The URLs of all members.
+    pub(super) fn peer_urls(&self) -> Vec<Url> {
+        self.0.values().flatten().cloned().collect()
+    }
+
     /// The URLs of all members but the one of that name.
     pub(super) fn others(&self, name: &str) -> Vec<Url> {
         let others = self.0.iter().filter(|(member, _)| *member != name);

@@ -12,7 +12,7 @@ use quorra_core::identity::{ClusterId, MemberId};
 use quorra_core::replica::Bootstrap;
 
 use crate::flags::{Config, InitialState};
-use crate::urls;
+use crate::urls::{self, Url};
 use initial_cluster::InitialCluster;
 use running::Running;
 
@@ -39,6 +39,12 @@ pub fn from_flags(config: &Config) -> Result<Bootstrap, String> {
         // Its log comes from the cluster that it joins, even if it died before any of it came.
         InitialState::Existing => Bootstrap { members: Vec::new(), ..described },
     })
+}
+
+/// Where a proxy finds the members of its cluster: the peer URLs of all of them.
+pub fn peer_urls(config: &Config) -> Result<Vec<Url>, String> {
+    let cluster = InitialCluster::parse(&config.initial_cluster)?;
+    Ok(cluster.peer_urls())
 }
 
 fn described(config: &Config, cluster: &InitialCluster) -> Result<Bootstrap, String> {

@@ -20,6 +20,34 @@ pub enum InitialState {
     Existing,
 }
 
+/// Whether a process with a fresh data directory is a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyMode {
+    /// It is a member.
+    Off,
+    /// One that passes only GET.
+    ReadOnly,
+    /// One that passes everything.
+    On,
+}
+
+/// The flags of a v2 proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyFlags {
+    /// `--proxy`
+    pub mode: ProxyMode,
+    /// `--proxy-failure-wait`
+    pub failure_wait: Duration,
+    /// `--proxy-refresh-interval`
+    pub refresh_interval: Duration,
+    /// `--proxy-dial-timeout`
+    pub dial_timeout: Duration,
+    /// `--proxy-write-timeout`; zero is none.
+    pub write_timeout: Duration,
+    /// `--proxy-read-timeout`; zero is none.
+    pub read_timeout: Duration,
+}
+
 /// A member's flags. See `quorra --help` for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -67,6 +95,8 @@ pub struct Config {
     pub host_whitelist: Vec<String>,
     /// `--log-level`
     pub log_level: LevelFilter,
+    /// `--proxy` and its kind.
+    pub proxy: ProxyFlags,
 }
 
 /// The given values with the table's defaults behind them. Every value was checked against its
@@ -127,11 +157,12 @@ impl Config {
         for url in listen_peer_urls.iter().chain(&listen_client_urls) {
             url.bind_address()?;
         }
-        // etcd asks for it only on the command line.
+        let proxy = proxy_flags(&values)?;
+        // etcd asks for it only on the command line, and nobody is told where a proxy listens.
         let listens_elsewhere = given.contains_key("listen-client-urls")
             && !given.contains_key("advertise-client-urls")
             && source == Source::CommandLine;
-        if listens_elsewhere {
+        if listens_elsewhere && proxy.mode == ProxyMode::Off {
             return Err("--advertise-client-urls is required when --listen-client-urls is set \
                         explicitly"
                 .into());
@@ -174,6 +205,7 @@ impl Config {
             host_whitelist: values.names("host-whitelist"),
             log_level: logging::level(&log_level)
                 .ok_or_else(|| format!("unrecognized level: {log_level:?}"))?,
+            proxy,
             name,
         })
     }
@@ -201,6 +233,26 @@ fn timeouts(values: &Values<'_>) -> Result<(Duration, Duration), String> {
     }
     let milliseconds = |value: i64| Duration::from_millis(value.unsigned_abs());
     Ok((milliseconds(heartbeat), milliseconds(election)))
+}
+
+fn proxy_flags(values: &Values<'_>) -> Result<ProxyFlags, String> {
+    let milliseconds = |name: &str| values.size(name).map(Duration::from_millis);
+    let positive = |name: &str| match milliseconds(name)? {
+        Duration::ZERO => Err(format!("--{name} must be >0 (set to 0ms)")),
+        time => Ok(time),
+    };
+    Ok(ProxyFlags {
+        mode: match values.text("proxy").as_str() {
+            "on" => ProxyMode::On,
+            "readonly" => ProxyMode::ReadOnly,
+            _ => ProxyMode::Off,
+        },
+        failure_wait: milliseconds("proxy-failure-wait")?,
+        refresh_interval: positive("proxy-refresh-interval")?,
+        dial_timeout: positive("proxy-dial-timeout")?,
+        write_timeout: milliseconds("proxy-write-timeout")?,
+        read_timeout: milliseconds("proxy-read-timeout")?,
+    })
 }
 
 fn request_bytes(values: &Values<'_>) -> Result<usize, String> {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use clap::{Arg, ArgAction, Command};
 
-pub use config::{Config, InitialState};
+pub use config::{Config, InitialState, ProxyFlags, ProxyMode};
 use table::{Flag, Kind, Support};
 
 /// What the command line asks for.

@@ -5,6 +5,7 @@ use super::{Kind, Support};
 
 const MEMBER: Support = Support::Works("Member");
 const CLUSTERING: Support = Support::Works("Clustering");
+const PROXY: Support = Support::Works("Proxy (v2)");
 const SECURITY: Support = Support::Works("Security");
 const LOGGING: Support = Support::Works("Logging");
 
@@ -45,6 +46,18 @@ pub(super) const WORKING: &[(Support, &str, Kind, &str, &str)] = &[
         "Refuse membership changes that would cost the quorum."),
     (CLUSTERING, "force-new-cluster", Bool, "false",
         "Begin again alone with the data of a cluster that is lost; removes all others."),
+    (PROXY, "proxy", OneOf(&["off", "readonly", "on"]), "off",
+        "Start as a proxy of --initial-cluster, not as a member: 'off', 'readonly' or 'on'."),
+    (PROXY, "proxy-failure-wait", Number, "5000",
+        "Milliseconds that an endpoint is left alone after it has failed."),
+    (PROXY, "proxy-refresh-interval", Number, "30000",
+        "Milliseconds between looking for the cluster's members."),
+    (PROXY, "proxy-dial-timeout", Number, "1000",
+        "Milliseconds that connecting to an endpoint may take."),
+    (PROXY, "proxy-write-timeout", Number, "5000",
+        "Milliseconds that an endpoint may take none of a request; 0 is no limit."),
+    (PROXY, "proxy-read-timeout", Number, "0",
+        "Milliseconds that an endpoint may say nothing, which ends watches; 0 is no limit."),
     (SECURITY, "cors", Text, "*", "Origins that browsers may call from, separated by commas."),
     (SECURITY, "host-whitelist", Text, "*", "Host names that requests may carry."),
     (LOGGING, "log-level", Text, "info", "debug, info, warn or error."),
