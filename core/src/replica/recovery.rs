@@ -203,7 +203,7 @@ impl Recovery {
         Self { options, found, bootstrap, alone: false, now, stage, dropped: None }
     }
 
-    /// `--force-new-cluster`: makes this member the only one of its cluster, see [`alone`]. A data
+    /// `--force-new-cluster`: makes this member the only one of its cluster. A data
     /// directory without a log is begun as usual.
     #[must_use]
     pub fn forcing_new_cluster(mut self) -> Self {

@@ -8,7 +8,7 @@
 //! | path | 3.4 | 3.5 | here |
 //! | --- | --- | --- | --- |
 //! | `/health`, healthy | `{"health":"true"}` | also `"reason":""` | 3.4: the v2 corpus allows no more |
-//! | `/health`, not | `{"health":"false"}` | also `reason` | 3.5 |
+//! | `/health`, not | `{"health":"false"}` | also `reason` | 3.4: the same |
 //! | `/version` | `3.4.x` | `3.5.x` | 3.5, see [`VERSION`] |
 //! | `/v3beta/...` | served | rewritten to `/v3/...` | 3.5 |
 

@@ -4,6 +4,7 @@
 
 mod api;
 mod cluster;
+mod corpus;
 mod etcdctl;
 mod front_door;
 mod main_job;
