@@ -112,6 +112,7 @@ pub struct DataDir {
 
 impl DataDir {
     /// Makes the directory if it is not there, locks it, and removes abandoned temporary files.
+    /// The places for data come with the first start that is counted.
     ///
     /// # Errors
     /// See [`DataDirError`]; nothing was changed if it holds etcd's data.
@@ -121,10 +122,10 @@ impl DataDir {
         }
         make(root)?;
         let lock = lock(root)?;
-        for name in SUBDIRECTORIES {
-            let path = root.join(name);
-            make(&path)?;
-            remove_temporaries(&path)?;
+        for path in SUBDIRECTORIES.map(|name| root.join(name)) {
+            if path.is_dir() {
+                remove_temporaries(&path)?;
+            }
         }
         sync_directory(root)?;
         Ok(Self { root: root.to_path_buf(), _lock: lock })
@@ -145,6 +146,9 @@ impl DataDir {
         let mut found = Vec::new();
         for name in SUBDIRECTORIES {
             let directory = self.root.join(name);
+            if !directory.is_dir() {
+                continue;
+            }
             for entry in at(&directory, fs::read_dir(&directory))? {
                 let path = at(&directory, entry)?.path();
                 let Some(file) = named(&path) else { continue };
@@ -166,11 +170,14 @@ impl DataDir {
     }
 
     /// Counts this start: a number that no earlier start of this directory had, durable before it
-    /// is returned.
+    /// is returned, as are the places for data.
     ///
     /// # Errors
     /// The operating system's, or a damaged file.
     pub fn next_incarnation(&self) -> Result<Incarnation, DataDirError> {
+        for name in SUBDIRECTORIES {
+            make(&self.root.join(name))?;
+        }
         let path = self.root.join("incarnation");
         let previous = match fs::read_to_string(&path) {
             Ok(text) => text.trim().parse().ok(),
@@ -312,7 +319,10 @@ pub(crate) mod tests {
     #[test]
     fn a_listing_holds_what_is_ours_and_drops_what_was_abandoned() {
         let scratch = Scratch::new("listing");
-        drop(DataDir::open(&scratch.0).expect("it is free"));
+        let directory = DataDir::open(&scratch.0).expect("it is free");
+        assert_eq!(directory.found().expect("nothing is not wrong"), []);
+        directory.next_incarnation().expect("it can be counted");
+        drop(directory);
         let names = [
             "wal/000000000000000b.wal",
             "wal/000000000000000c.wal.tmp",

@@ -12,7 +12,7 @@ use quorra_core::wal::Found;
 use quorra_core::{limits, raft};
 use quorra_net::host::{self, Host, Listener};
 
-use crate::bootstrap;
+use crate::bootstrap::{self, Start};
 use crate::clock::Clock;
 use crate::data_dir::{DataDir, Purpose};
 use crate::descriptors;
@@ -96,7 +96,14 @@ fn run(config: &Config, command_line: Vec<String>) -> Result<Ended, String> {
     let mut entropy = Entropy::open().map_err(|error| format!("/dev/urandom: {error}"))?;
     let data_dir = DataDir::open(&config.data_dir).map_err(|error| error.to_string())?;
     let found = data_dir.found().map_err(|error| error.to_string())?;
-    let first = first_configuration(config, &found)?;
+    let first = match first_start(config, &found)? {
+        Some(Start::Member(first)) => Some(first),
+        Some(Start::Proxy(peers)) => {
+            drop(data_dir);
+            return proxy::run(config, || Ok(peers));
+        }
+        None => None,
+    };
     let listeners = listen(config)?;
     let incarnation = data_dir.next_incarnation().map_err(|error| error.to_string())?;
     let clock = Clock::start();
@@ -123,14 +130,15 @@ fn run(config: &Config, command_line: Vec<String>) -> Result<Ended, String> {
         .map_err(system)
 }
 
-/// The members to begin with. A member that has a log ignores its initial flags, unless it died
-/// before the first entries were in that log; then the flags are those that it was started with.
-fn first_configuration(config: &Config, found: &[Found]) -> Result<Option<Bootstrap>, String> {
+/// What this start begins with; none is what the log says. A member that has a log ignores its
+/// initial flags, unless it died before the first entries were in that log; then the flags are
+/// those that it was started with.
+fn first_start(config: &Config, found: &[Found]) -> Result<Option<Start>, String> {
     if found.is_empty() {
         return bootstrap::checked(config).map(Some);
     }
     log::info!("found data: the initial flags are ignored");
-    Ok(bootstrap::from_flags(config).ok())
+    Ok(bootstrap::from_flags(config).ok().map(Start::Member))
 }
 
 /// Makes the member the only one of its cluster if the flags say so.

@@ -39,8 +39,18 @@ impl InitialCluster {
         }
     }
 
+    /// A cluster of one member.
+    pub(super) fn of(name: &str, urls: &[Url]) -> Self {
+        Self(BTreeMap::from([(name.to_string(), urls.to_vec())]))
+    }
+
+    /// How many members it names.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// `NAME=URL,..` in the order of the names.
-    fn print(&self) -> String {
+    pub(super) fn print(&self) -> String {
         let pair = |(name, url): (&String, &Url)| format!("{name}={url}");
         let all = self.0.iter().flat_map(|(name, urls)| urls.iter().map(move |url| (name, url)));
         all.map(pair).collect::<Vec<_>>().join(",")

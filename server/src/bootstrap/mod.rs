@@ -3,6 +3,7 @@
 //! Everything is checked before anything is written, in etcd's order and with etcd's words. A
 //! member that has data never comes here: its initial flags are ignored.
 
+mod discovery;
 mod initial_cluster;
 mod running;
 
@@ -11,8 +12,9 @@ use std::time::Duration;
 use quorra_core::identity::{ClusterId, MemberId};
 use quorra_core::replica::Bootstrap;
 
-use crate::flags::{Config, InitialState};
+use crate::flags::{Config, Discovery, InitialState};
 use crate::urls::{self, Url};
+use discovery::DiscoveryError;
 use initial_cluster::InitialCluster;
 use running::Running;
 
@@ -21,8 +23,34 @@ const BOOTSTRAPPED_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long each peer may take to say who the members are (etcd).
 const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The first configuration, or why the flags and the other members allow none.
-pub fn checked(config: &Config) -> Result<Bootstrap, String> {
+/// What becomes of a first start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// A member with this first configuration.
+    Member(Bootstrap),
+    /// The cluster that it came for is full: a v2 proxy in front of the members, which are at
+    /// these peer URLs.
+    Proxy(Vec<Url>),
+}
+
+/// What this start becomes, or why the flags and the other members allow nothing.
+pub fn checked(config: &Config) -> Result<Start, String> {
+    match &config.discovery {
+        Some(discovery) => discover(config, discovery),
+        None => listed(config).map(Start::Member),
+    }
+}
+
+/// Where a proxy finds the members of its cluster: the peer URLs of all of them.
+pub fn peer_urls(config: &Config) -> Result<Vec<Url>, String> {
+    let list = match &config.discovery {
+        Some(discovery) => discovery::observe(discovery).map_err(|error| error.to_string())?,
+        None => config.initial_cluster.clone(),
+    };
+    Ok(InitialCluster::parse(&list)?.peer_urls())
+}
+
+fn listed(config: &Config) -> Result<Bootstrap, String> {
     let cluster = InitialCluster::parse(&config.initial_cluster)?;
     match config.initial_state {
         InitialState::New => form(config, &cluster),
@@ -33,7 +61,7 @@ pub fn checked(config: &Config) -> Result<Bootstrap, String> {
 /// The first configuration of a new cluster as the flags alone describe it.
 pub fn from_flags(config: &Config) -> Result<Bootstrap, String> {
     let cluster = InitialCluster::parse(&config.initial_cluster)?;
-    let described = described(config, &cluster)?;
+    let described = described(config, &cluster, &config.token)?;
     Ok(match config.initial_state {
         InitialState::New => described,
         // Its log comes from the cluster that it joins, even if it died before any of it came.
@@ -41,19 +69,69 @@ pub fn from_flags(config: &Config) -> Result<Bootstrap, String> {
     })
 }
 
-/// Where a proxy finds the members of its cluster: the peer URLs of all of them.
-pub fn peer_urls(config: &Config) -> Result<Vec<Url>, String> {
-    let cluster = InitialCluster::parse(&config.initial_cluster)?;
-    Ok(cluster.peer_urls())
+/// The members come together at a discovery service, under its URL as the cluster's token.
+fn discover(config: &Config, discovery: &Discovery) -> Result<Start, String> {
+    if config.initial_state == InitialState::Existing {
+        return Err("discovery URL should not be set when joining existing initial cluster".into());
+    }
+    let own = InitialCluster::of(&config.name, &config.advertise_peer_urls);
+    own.check_unique()?;
+    let peer_urls = urls::strings(&config.advertise_peer_urls);
+    let id = MemberId::of_bootstrap(&peer_urls, &discovery.url);
+    let list = match discovery::join(discovery, id, &own.print()) {
+        Ok(list) => list,
+        Err(DiscoveryError::Full(list)) if discovery.falls_back => {
+            log::info!("discovery cluster is full, falling back to proxy");
+            return Ok(Start::Proxy(InitialCluster::parse(&list)?.peer_urls()));
+        }
+        Err(error) => return Err(explained(config, discovery, &error)),
+    };
+    let cluster = InitialCluster::parse(&list)?;
+    cluster
+        .check_unique()
+        .map_err(|_| format!("discovery cluster {} has duplicate url", cluster.print()))?;
+    described(config, &cluster, &discovery.url).map(Start::Member)
 }
 
-fn described(config: &Config, cluster: &InitialCluster) -> Result<Bootstrap, String> {
+/// What went wrong, and what to do about it, in etcd's words.
+fn explained(config: &Config, discovery: &Discovery, error: &DiscoveryError) -> String {
+    let (name, url) = (&config.name, &discovery.url);
+    match error {
+        DiscoveryError::DuplicateId => {
+            log::info!("Please check the given data dir path if the previous bootstrap succeeded");
+            log::info!("or use a new discovery token if the previous bootstrap failed.");
+            format!(
+                "member {name:?} has previously registered with discovery service token ({url}). \
+                 But etcd could not find valid cluster configuration in the given data dir ({}).",
+                config.data_dir.display()
+            )
+        }
+        DiscoveryError::DuplicateName => {
+            log::error!("please check (cURL) the discovery token for more information.");
+            log::error!(
+                "please do not reuse the discovery token and generate a new one to bootstrap \
+                 the cluster."
+            );
+            format!(
+                "member with duplicated name has registered with discovery service token({url}): \
+                 {error}"
+            )
+        }
+        _ => {
+            log::info!("discovery token {url} was used, but failed to bootstrap the cluster.");
+            log::info!("please generate a new discovery token and try to bootstrap again.");
+            format!("failed to join discovery cluster ({error})")
+        }
+    }
+}
+
+fn described(config: &Config, cluster: &InitialCluster, token: &str) -> Result<Bootstrap, String> {
     let own = urls::strings(cluster.urls_of(&config.name)?);
-    let mut members = cluster.members(&config.token)?;
+    let mut members = cluster.members(token)?;
     // A member is started once it has published its name itself.
     members.iter_mut().for_each(|member| member.name.clear());
     let ids: Vec<_> = members.iter().map(|member| member.id).collect();
-    let member = MemberId::of_bootstrap(&own, &config.token);
+    let member = MemberId::of_bootstrap(&own, token);
     Ok(Bootstrap { cluster: ClusterId::of(&ids), member, members })
 }
 
@@ -62,7 +140,7 @@ fn form(config: &Config, cluster: &InitialCluster) -> Result<Bootstrap, String> 
     cluster.urls_of(&config.name)?;
     cluster.check_advertised(&config.name, &config.advertise_peer_urls)?;
     cluster.check_unique()?;
-    let bootstrap = described(config, cluster)?;
+    let bootstrap = described(config, cluster, &config.token)?;
     let running = Running::fetch(&cluster.others(&config.name), BOOTSTRAPPED_TIMEOUT);
     if running.is_some_and(|running| running.has_published(bootstrap.member)) {
         return Err(format!("member {} has already been bootstrapped", bootstrap.member));

@@ -1,5 +1,6 @@
 //! An answer as its bytes come in.
 
+use std::io;
 use std::time::Instant;
 
 use super::stream::Stream;
@@ -118,8 +119,11 @@ impl<'a> Incoming<'a> {
                 let line: Vec<u8> = self.bytes.drain(..=end).collect();
                 return Ok(String::from_utf8_lossy(&line).trim_end().to_string());
             }
-            if self.bytes.len() > HEAD_BYTES_MAX || !self.more()? {
+            if self.bytes.len() > HEAD_BYTES_MAX {
                 return Err(ClientError::Malformed("the answer's head does not end"));
+            }
+            if !self.more()? {
+                return Err(cut_off());
             }
         }
     }
@@ -130,10 +134,15 @@ impl<'a> Incoming<'a> {
         }
         while self.bytes.len() < count {
             if !self.more()? {
-                return Err(ClientError::Malformed("the answer ends too early"));
+                return Err(cut_off());
             }
         }
         let rest = self.bytes.split_off(count);
         Ok(std::mem::replace(&mut self.bytes, rest))
     }
+}
+
+/// The server went before it had answered.
+fn cut_off() -> ClientError {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the answer ends too early").into()
 }

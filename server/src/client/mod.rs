@@ -137,6 +137,37 @@ pub fn exchange_by(
     Ok(answer)
 }
 
+/// Sends a request and waits for the whole answer, through an HTTP proxy if there is one: it is
+/// asked for the whole URL (RFC 9112, 3.2.2), or for a tunnel to a server behind TLS (RFC 9110,
+/// 9.3.6).
+pub fn exchange_through(
+    proxy: Option<&Url>,
+    url: &Url,
+    request: &Request<'_>,
+    timeout: Duration,
+) -> Result<Answer, ClientError> {
+    let Some(proxy) = proxy else { return exchange(url, request, timeout) };
+    let limits = Limits::within(timeout);
+    let mut stream = Stream::connect(proxy, None, limits.until_head())?;
+    let whole = format!("{url}{}", request.path);
+    let mut path = whole.as_str();
+    if url.scheme == Scheme::Https {
+        let target = url.address.as_str();
+        let connect = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n");
+        stream.write_all(connect.as_bytes(), limits.whole)?;
+        let (answer, _) = Incoming::new(&mut stream).answer(true, limits)?;
+        if answer.status != 200 {
+            return Err(ClientError::Malformed("the proxy refuses a tunnel to the server"));
+        }
+        stream.secure(url, limits.until_head())?;
+        path = request.path;
+    }
+    let request = Request { path, ..*request };
+    stream.write_all(&encode(url, &request, "Connection: close\r\n"), limits.whole)?;
+    let (answer, _) = Incoming::new(&mut stream).answer(request.method == "HEAD", limits)?;
+    Ok(answer)
+}
+
 /// A request as it is sent; `fields` are whole lines beside those that every request has.
 fn encode(url: &Url, request: &Request<'_>, fields: &str) -> Vec<u8> {
     let content_type = match request.content_type {

@@ -87,6 +87,21 @@ impl Stream {
         Ok(Self { socket, tls })
     }
 
+    /// Begins TLS with a server that a proxy has opened a tunnel to.
+    pub(super) fn secure(
+        &mut self,
+        url: &Url,
+        deadline: Option<Instant>,
+    ) -> Result<(), ClientError> {
+        if self.tls.is_some() {
+            return Err(ClientError::Malformed("a tunnel needs a proxy without TLS"));
+        }
+        self.socket.deadline = deadline;
+        let session = shake_hands(&mut self.socket, None, url.host());
+        self.tls = Some(session.map_err(|error| dial_error(&url.address, error))?);
+        Ok(())
+    }
+
     /// Whether a server has left an idle connection alone: it was neither closed nor written to.
     pub(super) fn is_idle(&self) -> bool {
         // The standard library cannot look into a unix socket: none is used twice.

@@ -48,6 +48,26 @@ pub struct ProxyFlags {
     pub read_timeout: Duration,
 }
 
+/// `--discovery` and what belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discovery {
+    /// `--discovery`
+    pub url: String,
+    /// `--discovery-proxy`
+    pub proxy: Option<String>,
+    /// `--discovery-fallback`: whether one that comes too late becomes a proxy.
+    pub falls_back: bool,
+}
+
+/// `--discovery-srv` and what belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceRecords {
+    /// `--discovery-srv`
+    pub domain: String,
+    /// `--discovery-srv-name`; empty for none.
+    pub name: String,
+}
+
 /// A member's flags. See `quorra --help` for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -63,8 +83,13 @@ pub struct Config {
     pub advertise_peer_urls: Vec<Url>,
     /// `--advertise-client-urls`
     pub advertise_client_urls: Vec<Url>,
-    /// `--initial-cluster`, still as text: it counts only for a member without data.
+    /// `--initial-cluster`, still as text: it counts only for a member without data. Empty if the
+    /// members are to be discovered.
     pub initial_cluster: String,
+    /// Where the first members find each other.
+    pub discovery: Option<Discovery>,
+    /// Which names tell the first members.
+    pub service_records: Option<ServiceRecords>,
     /// `--initial-cluster-state`
     pub initial_state: InitialState,
     /// `--initial-cluster-token`
@@ -158,11 +183,14 @@ impl Config {
             url.bind_address()?;
         }
         let proxy = proxy_flags(&values)?;
+        let (discovery, service_records) = discovery(&values)?;
         // etcd asks for it only on the command line, and nobody is told where a proxy listens.
+        let may_be_proxy = proxy.mode != ProxyMode::Off
+            || discovery.as_ref().is_some_and(|discovery| discovery.falls_back);
         let listens_elsewhere = given.contains_key("listen-client-urls")
             && !given.contains_key("advertise-client-urls")
             && source == Source::CommandLine;
-        if listens_elsewhere && proxy.mode == ProxyMode::Off {
+        if listens_elsewhere && !may_be_proxy {
             return Err("--advertise-client-urls is required when --listen-client-urls is set \
                         explicitly"
                 .into());
@@ -171,8 +199,9 @@ impl Config {
         if !given.contains_key("initial-advertise-peer-urls") {
             advertise_default_route(&mut advertise_peer_urls, &listen_peer_urls);
         }
+        let discovers = discovery.is_some() || service_records.is_some();
         let initial_cluster = match values.text("initial-cluster") {
-            unset if unset.is_empty() => default_cluster(&name, &advertise_peer_urls),
+            unset if unset.is_empty() && !discovers => default_cluster(&name, &advertise_peer_urls),
             cluster => cluster,
         };
         let log_level = values.text("log-level");
@@ -183,6 +212,8 @@ impl Config {
             advertise_peer_urls,
             advertise_client_urls: values.urls("advertise-client-urls")?,
             initial_cluster,
+            discovery,
+            service_records,
             initial_state: match values.text("initial-cluster-state").as_str() {
                 "existing" => InitialState::Existing,
                 _ => InitialState::New,
@@ -209,6 +240,23 @@ impl Config {
             name,
         })
     }
+}
+
+/// How the first members are found, in one way at most.
+fn discovery(values: &Values<'_>) -> Result<(Option<Discovery>, Option<ServiceRecords>), String> {
+    let [cluster, url, domain] =
+        ["initial-cluster", "discovery", "discovery-srv"].map(|name| values.text(name));
+    if [&cluster, &url, &domain].into_iter().filter(|text| !text.is_empty()).count() > 1 {
+        return Err("multiple discovery or bootstrap flags are set. Choose one of \
+                    \"initial-cluster\", \"discovery\" or \"discovery-srv\""
+            .into());
+    }
+    let falls_back = values.text("discovery-fallback") == "proxy";
+    let proxy = Some(values.text("discovery-proxy")).filter(|proxy| !proxy.is_empty());
+    let name = values.text("discovery-srv-name");
+    let discovery = (!url.is_empty()).then_some(Discovery { url, proxy, falls_back });
+    let records = (!domain.is_empty()).then_some(ServiceRecords { domain, name });
+    Ok((discovery, records))
 }
 
 /// The heartbeat interval and the election timeout, far enough apart.

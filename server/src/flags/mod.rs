@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use clap::{Arg, ArgAction, Command};
 
-pub use config::{Config, InitialState, ProxyFlags, ProxyMode};
+pub use config::{Config, Discovery, InitialState, ProxyFlags, ProxyMode, ServiceRecords};
 use table::{Flag, Kind, Support};
 
 /// What the command line asks for.
