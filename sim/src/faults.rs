@@ -38,12 +38,15 @@ pub enum Fault {
     /// Leadership is handed over.
     Transfer,
     /// Whoever has just won an election may be killed before it is through with its first words:
-    /// what it began to replicate is left on a few members (Raft paper, figure 8).
+    /// what it began to replicate is left on a few members.
     Regicide,
+    /// A leader's entry is left with a minority, then brought to a majority by a later leader that
+    /// is silenced right there (Raft paper, figure 8).
+    Figure8,
 }
 
 /// All faults.
-pub const FAULTS: [Fault; 13] = [
+pub const FAULTS: [Fault; 14] = [
     Fault::Partition,
     Fault::SlowLink,
     Fault::Reset,
@@ -57,6 +60,7 @@ pub const FAULTS: [Fault; 13] = [
     Fault::Membership,
     Fault::Transfer,
     Fault::Regicide,
+    Fault::Figure8,
 ];
 
 /// Sizes that change nothing but where work is cut.

@@ -167,6 +167,11 @@ impl Network {
         self.cut.extend(others.flat_map(|other| [(seat, other), (other, seat)]));
     }
 
+    /// Nothing gets through any more from some seats to others.
+    pub fn separate(&mut self, from: &[usize], to: &[usize]) {
+        self.cut.extend(from.iter().flat_map(|from| to.iter().map(|to| (*from, *to))));
+    }
+
     /// Every link carries again, at the weather's speed.
     pub fn heal(&mut self) {
         self.cut.clear();

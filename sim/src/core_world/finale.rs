@@ -47,6 +47,7 @@ impl CoreWorld {
     fn end_trouble(&mut self) {
         self.trace.record(self.now, &Step::Phase("the trouble is over"));
         self.troubled = false;
+        self.figure_8 = None;
         self.network.calm();
         for member in &mut self.members {
             let latency = (Duration::ZERO, Duration::from_millis(2));

@@ -16,6 +16,7 @@
 mod claims;
 mod clients;
 pub(crate) mod clock;
+mod figure_8;
 mod finale;
 pub(crate) mod member;
 mod nemesis;
@@ -45,6 +46,7 @@ use crate::trace::Trace;
 use crate::workload::Workload;
 use clients::Client;
 use clock::Clock;
+use figure_8::{Figure8, Heard};
 use member::{Inbox, Member, Process, Standing, view};
 use queue::{Event, Queue};
 use step::{Step, Summary};
@@ -85,6 +87,8 @@ pub struct CoreWorld {
     chance: Chance,
     /// Faults strike and clients ask.
     troubled: bool,
+    /// Other faults wait while it is on.
+    figure_8: Option<Figure8>,
     /// The record of the run.
     pub trace: Trace,
 }
@@ -119,6 +123,7 @@ impl CoreWorld {
             consensus: Consensus::default(),
             chance: chance.fork(),
             troubled: true,
+            figure_8: None,
             trace: Trace::new(told),
             swarm,
         }
@@ -181,7 +186,9 @@ impl CoreWorld {
             }
             Event::Strike(fault) => self.on_strike(fault),
             Event::Heal => {
-                self.network.heal();
+                if self.figure_8.is_none() {
+                    self.network.heal();
+                }
                 Ok(())
             }
             Event::DiskWell(seat) => {
@@ -484,6 +491,7 @@ impl CoreWorld {
             self.consensus.sent(self.members[from].id(), to, message)?;
             self.check_claim(from, to, message)?;
         }
+        let heard = self.overhear(from, to_seat, &message);
         let repeatable = matches!(message, Message::Raft(_));
         let arrivals = self.network.deliveries(self.now, from, to_seat, repeatable);
         let copies = arrivals.len();
@@ -494,6 +502,9 @@ impl CoreWorld {
             let message = message.clone();
             let event = Event::Deliver { from, to: to_seat, incarnation, message };
             self.queue.push(arrival, event);
+        }
+        if heard == Heard::Stake {
+            self.silence(from);
         }
         Ok(())
     }
@@ -522,6 +533,7 @@ impl CoreWorld {
             }
         }
         self.start_added();
+        self.advance_figure_8();
         Ok(())
     }
 

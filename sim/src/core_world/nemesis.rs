@@ -43,7 +43,7 @@ impl CoreWorld {
         }
         self.plan(fault);
         let running = self.running();
-        if running.is_empty() {
+        if running.is_empty() || self.figure_8.is_some() {
             return Ok(());
         }
         let victim = self.chance.pick(&running);
@@ -63,6 +63,7 @@ impl CoreWorld {
                 let leader = self.leader().unwrap_or(victim);
                 self.kill_within(leader, 12);
             }
+            Fault::Figure8 => self.begin_figure_8(),
             Fault::PowerCut => self.cut_power(&running, victim),
             Fault::Pause => {
                 let end = self.for_a_while();
@@ -98,7 +99,8 @@ impl CoreWorld {
     /// A member has won an election: what it began may end with it, or stay with it and a
     /// companion while the others go on.
     pub(super) fn on_coronation(&mut self, seat: usize) {
-        if !self.troubled || !self.swarm.faults.contains_key(&Fault::Regicide) {
+        let quiet = !self.troubled || self.figure_8.is_some();
+        if quiet || !self.swarm.faults.contains_key(&Fault::Regicide) {
             return;
         }
         match self.chance.between(0, 9) {

@@ -78,7 +78,7 @@ impl HostWorld {
             }
             Fault::SlowDisk | Fault::FullDisk | Fault::FailedSync => self.harm_disk(fault, victim),
             // No client can ask for these yet; an operator's signal also hands leadership over.
-            Fault::Membership => {}
+            Fault::Membership | Fault::Figure8 => {}
             Fault::Transfer => {
                 let leader = self.leader().unwrap_or(victim);
                 let incarnation = self.members[leader].incarnation;
