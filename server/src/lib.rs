@@ -15,6 +15,7 @@ pub mod clock;
 pub mod data_dir;
 pub mod descriptors;
 pub mod disk;
+pub mod dns;
 pub mod entropy;
 pub mod flags;
 pub mod logging;

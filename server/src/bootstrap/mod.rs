@@ -3,6 +3,7 @@
 //! Everything is checked before anything is written, in etcd's order and with etcd's words. A
 //! member that has data never comes here: its initial flags are ignored.
 
+mod discovered;
 mod discovery;
 mod initial_cluster;
 mod running;
@@ -12,9 +13,8 @@ use std::time::Duration;
 use quorra_core::identity::{ClusterId, MemberId};
 use quorra_core::replica::Bootstrap;
 
-use crate::flags::{Config, Discovery, InitialState};
+use crate::flags::{Config, InitialState};
 use crate::urls::{self, Url};
-use discovery::DiscoveryError;
 use initial_cluster::InitialCluster;
 use running::Running;
 
@@ -36,22 +36,26 @@ pub enum Start {
 /// What this start becomes, or why the flags and the other members allow nothing.
 pub fn checked(config: &Config) -> Result<Start, String> {
     match &config.discovery {
-        Some(discovery) => discover(config, discovery),
+        Some(discovery) => discovered::at_service(config, discovery),
         None => listed(config).map(Start::Member),
     }
 }
 
 /// Where a proxy finds the members of its cluster: the peer URLs of all of them.
 pub fn peer_urls(config: &Config) -> Result<Vec<Url>, String> {
-    let list = match &config.discovery {
-        Some(discovery) => discovery::observe(discovery).map_err(|error| error.to_string())?,
-        None => config.initial_cluster.clone(),
+    let cluster = match (&config.discovery, &config.service_records) {
+        (Some(discovery), _) => discovered::watched(discovery)?,
+        (None, Some(records)) => discovered::by_records(config, records, &[])?,
+        (None, None) => InitialCluster::parse(&config.initial_cluster)?,
     };
-    Ok(InitialCluster::parse(&list)?.peer_urls())
+    Ok(cluster.peer_urls())
 }
 
 fn listed(config: &Config) -> Result<Bootstrap, String> {
-    let cluster = InitialCluster::parse(&config.initial_cluster)?;
+    let cluster = match &config.service_records {
+        Some(records) => discovered::with_self(config, records)?,
+        None => InitialCluster::parse(&config.initial_cluster)?,
+    };
     match config.initial_state {
         InitialState::New => form(config, &cluster),
         InitialState::Existing => join(config, &cluster),
@@ -67,62 +71,6 @@ pub fn from_flags(config: &Config) -> Result<Bootstrap, String> {
         // Its log comes from the cluster that it joins, even if it died before any of it came.
         InitialState::Existing => Bootstrap { members: Vec::new(), ..described },
     })
-}
-
-/// The members come together at a discovery service, under its URL as the cluster's token.
-fn discover(config: &Config, discovery: &Discovery) -> Result<Start, String> {
-    if config.initial_state == InitialState::Existing {
-        return Err("discovery URL should not be set when joining existing initial cluster".into());
-    }
-    let own = InitialCluster::of(&config.name, &config.advertise_peer_urls);
-    own.check_unique()?;
-    let peer_urls = urls::strings(&config.advertise_peer_urls);
-    let id = MemberId::of_bootstrap(&peer_urls, &discovery.url);
-    let list = match discovery::join(discovery, id, &own.print()) {
-        Ok(list) => list,
-        Err(DiscoveryError::Full(list)) if discovery.falls_back => {
-            log::info!("discovery cluster is full, falling back to proxy");
-            return Ok(Start::Proxy(InitialCluster::parse(&list)?.peer_urls()));
-        }
-        Err(error) => return Err(explained(config, discovery, &error)),
-    };
-    let cluster = InitialCluster::parse(&list)?;
-    cluster
-        .check_unique()
-        .map_err(|_| format!("discovery cluster {} has duplicate url", cluster.print()))?;
-    described(config, &cluster, &discovery.url).map(Start::Member)
-}
-
-/// What went wrong, and what to do about it, in etcd's words.
-fn explained(config: &Config, discovery: &Discovery, error: &DiscoveryError) -> String {
-    let (name, url) = (&config.name, &discovery.url);
-    match error {
-        DiscoveryError::DuplicateId => {
-            log::info!("Please check the given data dir path if the previous bootstrap succeeded");
-            log::info!("or use a new discovery token if the previous bootstrap failed.");
-            format!(
-                "member {name:?} has previously registered with discovery service token ({url}). \
-                 But etcd could not find valid cluster configuration in the given data dir ({}).",
-                config.data_dir.display()
-            )
-        }
-        DiscoveryError::DuplicateName => {
-            log::error!("please check (cURL) the discovery token for more information.");
-            log::error!(
-                "please do not reuse the discovery token and generate a new one to bootstrap \
-                 the cluster."
-            );
-            format!(
-                "member with duplicated name has registered with discovery service token({url}): \
-                 {error}"
-            )
-        }
-        _ => {
-            log::info!("discovery token {url} was used, but failed to bootstrap the cluster.");
-            log::info!("please generate a new discovery token and try to bootstrap again.");
-            format!("failed to join discovery cluster ({error})")
-        }
-    }
 }
 
 fn described(config: &Config, cluster: &InitialCluster, token: &str) -> Result<Bootstrap, String> {

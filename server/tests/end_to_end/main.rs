@@ -5,6 +5,8 @@
 mod api;
 mod cluster;
 mod corpus;
+mod discovery;
+mod dns;
 mod etcdctl;
 mod front_door;
 mod main_job;

@@ -165,7 +165,7 @@ fn fault_of_client(error: ClientError) -> Fault {
 
 /// The JSON of a success.
 fn read(answer: &Answer) -> Result<Value, Fault> {
-    if answer.status >= 500 && answer.status != 500 {
+    if answer.status > 500 {
         return Err(Fault::Unreachable(format!("status {}", answer.status)));
     }
     let garbage = |reason: &str| Fault::Garbage(format!("status {}, {reason}", answer.status));

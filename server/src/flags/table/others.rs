@@ -17,8 +17,6 @@ pub(super) const MISSING: &[(&str, Kind, &str)] = &[
     ("client-cert-file", Text, ""),
     ("client-crl-file", Text, ""),
     ("client-key-file", Text, ""),
-    ("discovery-srv", Text, ""),
-    ("discovery-srv-name", Text, ""),
     ("enable-grpc-gateway", Bool, "true"),
     ("key-file", Text, ""),
     ("listen-client-http-urls", Urls, ""),
