@@ -27,6 +27,12 @@ pub fn connections_max(limit: u64) -> usize {
     usize::try_from(limit.saturating_sub(RESERVED).max(limit / 2)).unwrap_or(usize::MAX)
 }
 
+/// The TLS handshakes that each kind of listener may have under way below a limit of descriptors.
+#[must_use]
+pub fn handshakes_max(limit: u64) -> usize {
+    usize::try_from(limit / 16).unwrap_or(usize::MAX).clamp(4, 512)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,6 +19,7 @@ pub mod dns;
 pub mod entropy;
 pub mod flags;
 pub mod logging;
+pub mod network;
 pub mod proxy;
 pub mod reactor;
 pub mod start;

@@ -20,8 +20,10 @@ use crate::disk::Disk;
 use crate::entropy::Entropy;
 use crate::flags::{self, Asked, Config, ProxyMode};
 use crate::logging;
+use crate::network::MemberTls;
 use crate::proxy;
-use crate::reactor::{Ended, Listening, Reactor, Waiter};
+use crate::reactor::{Ended, Network, Reactor, Waiter};
+use crate::tls::ClientTls;
 
 /// Beside the election timeout, what connecting to an address of a peer may take (etcd).
 const DIAL_TIME: Duration = Duration::from_secs(1);
@@ -96,7 +98,8 @@ fn run(config: &Config, command_line: Vec<String>) -> Result<Ended, String> {
     let mut entropy = Entropy::open().map_err(|error| format!("/dev/urandom: {error}"))?;
     let data_dir = DataDir::open(&config.data_dir).map_err(|error| error.to_string())?;
     let found = data_dir.found().map_err(|error| error.to_string())?;
-    let first = match first_start(config, &found)? {
+    let tls = MemberTls::read(config, data_dir.root())?;
+    let first = match first_start(config, &found, tls.dialing.as_ref())? {
         Some(Start::Member(first)) => Some(first),
         Some(Start::Proxy(peers)) => {
             drop(data_dir);
@@ -104,7 +107,9 @@ fn run(config: &Config, command_line: Vec<String>) -> Result<Ended, String> {
         }
         None => None,
     };
-    let listeners = listen(config)?;
+    // Peers' first, because their port tells most about a second start.
+    let mut listeners = tls.listen(config, Listener::Peer)?;
+    listeners.extend(tls.listen(config, Listener::Client)?);
     let incarnation = data_dir.next_incarnation().map_err(|error| error.to_string())?;
     let clock = Clock::start();
     let seed = entropy.seed().map_err(|error| format!("/dev/urandom: {error}"))?;
@@ -124,8 +129,13 @@ fn run(config: &Config, command_line: Vec<String>) -> Result<Ended, String> {
     let system = |error: std::io::Error| format!("the operating system refuses: {error}");
     let waiter = Waiter::new().map_err(system)?;
     let disk = Disk::start(data_dir.root(), waiter.wake()).map_err(system)?;
-    let dial_timeout = config.election_timeout + DIAL_TIME;
-    Reactor::new(waiter, clock, host, Some(disk), entropy, listeners, dial_timeout)
+    let network = Network {
+        listeners,
+        handshakes_max: descriptors::handshakes_max(descriptor_limit),
+        dial_timeout: config.election_timeout + DIAL_TIME,
+        dial_tls: tls.dialing,
+    };
+    Reactor::new(waiter, clock, host, Some(disk), entropy, network)
         .and_then(Reactor::run)
         .map_err(system)
 }
@@ -133,9 +143,13 @@ fn run(config: &Config, command_line: Vec<String>) -> Result<Ended, String> {
 /// What this start begins with; none is what the log says. A member that has a log ignores its
 /// initial flags, unless it died before the first entries were in that log; then the flags are
 /// those that it was started with.
-fn first_start(config: &Config, found: &[Found]) -> Result<Option<Start>, String> {
+fn first_start(
+    config: &Config,
+    found: &[Found],
+    tls: Option<&ClientTls>,
+) -> Result<Option<Start>, String> {
     if found.is_empty() {
-        return bootstrap::checked(config).map(Some);
+        return bootstrap::checked(config, tls).map(Some);
     }
     log::info!("found data: the initial flags are ignored");
     Ok(bootstrap::from_flags(config).ok().map(Start::Member))
@@ -148,20 +162,6 @@ fn forced(config: &Config, recovery: Recovery) -> Recovery {
     }
     log::warn!("--force-new-cluster: all other members are removed; do not give it again");
     recovery.forcing_new_cluster()
-}
-
-/// Listens at every URL; peers' first, because their port tells most about a second start.
-fn listen(config: &Config) -> Result<Vec<Listening>, String> {
-    let peers = config.listen_peer_urls.iter().map(|url| Listening::bind(url, Listener::Peer));
-    let mut listeners = peers.collect::<Result<Vec<_>, _>>()?;
-    listeners.extend(listen_for_clients(config)?);
-    Ok(listeners)
-}
-
-/// Listens where clients are served.
-pub(crate) fn listen_for_clients(config: &Config) -> Result<Vec<Listening>, String> {
-    let clients = config.listen_client_urls.iter();
-    clients.map(|url| Listening::bind(url, Listener::Client)).collect()
 }
 
 /// Reads what recovery asks for until the replica stands.
@@ -221,6 +221,16 @@ fn replica_options(
     }
 }
 
+/// What descriptors are left for connections: handshakes, of clients and of members, have theirs.
+fn connections_max(config: &Config, descriptor_limit: u64) -> usize {
+    let mut urls = config.listen_client_urls.iter().chain(&config.listen_peer_urls);
+    let handshakes = match urls.any(|url| url.scheme.is_secure()) {
+        true => 2 * descriptors::handshakes_max(descriptor_limit),
+        false => 0,
+    };
+    descriptors::connections_max(descriptor_limit).saturating_sub(handshakes)
+}
+
 fn host_options(
     config: &Config,
     incarnation: Incarnation,
@@ -236,7 +246,7 @@ fn host_options(
         cors: config.cors.clone(),
         host_whitelist: config.host_whitelist.clone(),
         incarnation,
-        connections_max: descriptors::connections_max(descriptor_limit),
+        connections_max: connections_max(config, descriptor_limit),
         command_line,
         file_descriptor_limit: descriptor_limit,
     }

@@ -20,6 +20,12 @@ pub enum Scheme {
 }
 
 impl Scheme {
+    /// Whether TLS is spoken.
+    #[must_use]
+    pub fn is_secure(self) -> bool {
+        matches!(self, Self::Https | Self::Unixs)
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -100,6 +106,14 @@ impl Url {
             host => host.parse().map_err(|_| refused())?,
         };
         Ok(SocketAddr::new(ip, self.port()))
+    }
+
+    /// Whether it can be listened at: a unix socket anywhere, TCP at an address.
+    pub fn check_bindable(&self) -> Result<(), String> {
+        match self.scheme {
+            Scheme::Unix | Scheme::Unixs => Ok(()),
+            Scheme::Http | Scheme::Https => self.bind_address().map(|_| ()),
+        }
     }
 
     /// All the addresses that the host has just now, IPv4 first. Blocks on the name server.

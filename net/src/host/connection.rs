@@ -18,10 +18,15 @@ const STALL_MAX: Duration = Duration::from_secs(60);
 /// as they like: idle connections are theirs to keep.
 const PEER_SILENCE_MAX: Duration = Duration::from_secs(10);
 
+/// How a client begins that speaks TLS: with a handshake record (RFC 8446, 5.1).
+const TLS_RECORD: u8 = 22;
+
 /// An accepted connection that does not speak our peer protocol.
 #[derive(Debug)]
 pub(crate) struct Connection<C> {
     pub(crate) listener: Listener,
+    /// Where from, for logs.
+    remote: Box<str>,
     pub(crate) security: Security,
     pub(crate) calls: BTreeMap<StreamId, C>,
     pub(crate) half_closed: bool,
@@ -67,12 +72,16 @@ pub(crate) enum Sniffed {
     Stays,
     /// Another member: these bytes are the beginning.
     Peer(BytesMut),
+    /// TLS, which is not spoken here: a line for the log. It is answered as HTTP that makes no
+    /// sense.
+    Tls(String),
 }
 
 impl<C> Connection<C> {
-    pub(crate) fn new(listener: Listener, security: Security, now: Now) -> Self {
+    pub(crate) fn new(listener: Listener, remote: &str, security: Security, now: Now) -> Self {
         Self {
             listener,
+            remote: remote.into(),
             security,
             calls: BTreeMap::new(),
             half_closed: false,
@@ -117,7 +126,10 @@ impl<C> Connection<C> {
         if let Some(protocol) = self.protocol() {
             protocol.receive(now, &seen);
         }
-        Sniffed::Stays
+        if seen.first() != Some(&TLS_RECORD) {
+            return Sniffed::Stays;
+        }
+        Sniffed::Tls(format!("rejected {}: it speaks TLS where plain text is spoken", self.remote))
     }
 
     /// The protocol, once it is known.
@@ -178,7 +190,7 @@ mod tests {
 
     fn sniff(listener: Listener, bytes: &[u8]) -> (Sniffed, &'static str) {
         let now = Now::default();
-        let mut connection = Connection::<()>::new(listener, Security::Plain, now);
+        let mut connection = Connection::<()>::new(listener, "test", Security::Plain, now);
         let mut sniffed = Sniffed::Stays;
         for byte in bytes {
             sniffed = connection.receive(now, Limits::new(1_000), &[*byte]);
@@ -204,6 +216,10 @@ mod tests {
         assert_eq!(sniff(client, http2::PREFACE).1, "http2");
         assert_eq!(sniff(client, &peer::MAGIC).1, "http1", "peers have a listener of their own");
         assert_eq!(sniff(Listener::Peer, b"GET").1, "http1");
+        for listener in [client, Listener::Peer] {
+            let (sniffed, state) = sniff(listener, &[22, 3, 1]);
+            assert!(matches!(sniffed, Sniffed::Tls(_)) && state == "http1", "{sniffed:?}");
+        }
         let (sniffed, _) = sniff(Listener::Peer, &peer::MAGIC);
         assert_eq!(sniffed, Sniffed::Peer(BytesMut::from(&peer::MAGIC[..1])));
     }

@@ -124,7 +124,7 @@ impl Host {
         match input {
             Input::Accepted { connection, listener, remote, security } => {
                 if self.has_room(connection, listener, remote) {
-                    let mut accepted = Connection::new(listener, security, now);
+                    let mut accepted = Connection::new(listener, remote, security, now);
                     calls::set_timer(&mut self.timers, connection, &mut accepted);
                     self.connections.insert(connection, accepted);
                 }
@@ -251,6 +251,10 @@ impl Host {
         self.statistics.client_received += bytes.len() as u64;
         match connection.receive(now, self.limits, bytes) {
             Sniffed::Stays => self.advance(now, id),
+            Sniffed::Tls(line) => {
+                self.log(Level::Warn, line);
+                self.advance(now, id);
+            }
             Sniffed::Peer(beginning) => {
                 self.connections.remove(&id);
                 self.links.accept(now.monotonic, id);

@@ -39,7 +39,7 @@ impl Proxy {
             self.actions.push_back(Action::Close { connection: id, at_once: true });
             return;
         }
-        let connection = Connection::new(Listener::Client, security, now);
+        let connection = Connection::new(Listener::Client, remote, security, now);
         self.clients.insert(id, Client { connection, address: fields::address(remote) });
     }
 
@@ -50,6 +50,10 @@ impl Proxy {
         }
         match client.connection.receive(now, self.limits, bytes) {
             Sniffed::Stays => self.advance(now, id),
+            Sniffed::Tls(line) => {
+                self.actions.push_back(Action::Log(Level::Warn, line));
+                self.advance(now, id);
+            }
             Sniffed::Peer(_) => unreachable!("only a peer listener meets members"),
         }
     }

@@ -33,6 +33,8 @@ pub struct Filter {
     connection: Connection,
     /// The other side has said that it sends no more.
     ended: bool,
+    /// This side has.
+    closed: bool,
 }
 
 impl Filter {
@@ -41,7 +43,7 @@ impl Filter {
     pub fn new(connection: impl Into<Connection>) -> Self {
         let mut connection = connection.into();
         connection.set_buffer_limit(Some(SENT_BYTES_MAX));
-        Self { connection, ended: false }
+        Self { connection, ended: false, closed: false }
     }
 
     /// Whether it has still to agree with the other side.
@@ -75,15 +77,21 @@ impl Filter {
                 // A slice does not fail: it is a handshake that is longer than any may be.
                 return Err(rustls::Error::General("a handshake message is too large".into()));
             }
-            let state = self.connection.process_new_packets()?;
-            self.ended = state.peer_has_closed();
-            let start = plaintext.len();
-            plaintext.resize(start + state.plaintext_bytes_to_read(), 0);
-            self.connection
-                .reader()
-                .read_exact(&mut plaintext[start..])
-                .expect("what has been counted can be read");
+            self.take_plaintext(plaintext)?;
         }
+        Ok(())
+    }
+
+    /// Appends the plaintext that is here already: a handshake may have read beyond its end.
+    pub fn take_plaintext(&mut self, plaintext: &mut Vec<u8>) -> Result<(), rustls::Error> {
+        let state = self.connection.process_new_packets()?;
+        self.ended = state.peer_has_closed();
+        let start = plaintext.len();
+        plaintext.resize(start + state.plaintext_bytes_to_read(), 0);
+        self.connection
+            .reader()
+            .read_exact(&mut plaintext[start..])
+            .expect("what has been counted can be read");
         Ok(())
     }
 
@@ -106,6 +114,13 @@ impl Filter {
     /// Says that no more will be sent. Adds to the output.
     pub fn close(&mut self) {
         self.connection.send_close_notify();
+        self.closed = true;
+    }
+
+    /// Whether it was told to close.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed
     }
 }
 

@@ -14,6 +14,7 @@ use quorra_core::identity::{ClusterId, MemberId};
 use quorra_core::replica::Bootstrap;
 
 use crate::flags::{Config, InitialState};
+use crate::tls::ClientTls;
 use crate::urls::{self, Url};
 use initial_cluster::InitialCluster;
 use running::Running;
@@ -33,11 +34,12 @@ pub enum Start {
     Proxy(Vec<Url>),
 }
 
-/// What this start becomes, or why the flags and the other members allow nothing.
-pub fn checked(config: &Config) -> Result<Start, String> {
+/// What this start becomes, or why the flags and the other members allow nothing. `tls` is how the
+/// other members are asked.
+pub fn checked(config: &Config, tls: Option<&ClientTls>) -> Result<Start, String> {
     match &config.discovery {
         Some(discovery) => discovered::at_service(config, discovery),
-        None => listed(config).map(Start::Member),
+        None => listed(config, tls).map(Start::Member),
     }
 }
 
@@ -51,14 +53,14 @@ pub fn peer_urls(config: &Config) -> Result<Vec<Url>, String> {
     Ok(cluster.peer_urls())
 }
 
-fn listed(config: &Config) -> Result<Bootstrap, String> {
+fn listed(config: &Config, tls: Option<&ClientTls>) -> Result<Bootstrap, String> {
     let cluster = match &config.service_records {
         Some(records) => discovered::with_self(config, records)?,
         None => InitialCluster::parse(&config.initial_cluster)?,
     };
     match config.initial_state {
-        InitialState::New => form(config, &cluster),
-        InitialState::Existing => join(config, &cluster),
+        InitialState::New => form(config, &cluster, tls),
+        InitialState::Existing => join(config, &cluster, tls),
     }
 }
 
@@ -84,12 +86,16 @@ fn described(config: &Config, cluster: &InitialCluster, token: &str) -> Result<B
 }
 
 /// A new cluster: all its members start from the same list.
-fn form(config: &Config, cluster: &InitialCluster) -> Result<Bootstrap, String> {
+fn form(
+    config: &Config,
+    cluster: &InitialCluster,
+    tls: Option<&ClientTls>,
+) -> Result<Bootstrap, String> {
     cluster.urls_of(&config.name)?;
     cluster.check_advertised(&config.name, &config.advertise_peer_urls)?;
     cluster.check_unique()?;
     let bootstrap = described(config, cluster, &config.token)?;
-    let running = Running::fetch(&cluster.others(&config.name), BOOTSTRAPPED_TIMEOUT);
+    let running = Running::fetch(&cluster.others(&config.name), tls, BOOTSTRAPPED_TIMEOUT);
     if running.is_some_and(|running| running.has_published(bootstrap.member)) {
         return Err(format!("member {} has already been bootstrapped", bootstrap.member));
     }
@@ -98,10 +104,14 @@ fn form(config: &Config, cluster: &InitialCluster) -> Result<Bootstrap, String> 
 
 /// A running cluster: its ids count, and the list must match it member by member. The log comes
 /// from there as well.
-fn join(config: &Config, cluster: &InitialCluster) -> Result<Bootstrap, String> {
+fn join(
+    config: &Config,
+    cluster: &InitialCluster,
+    tls: Option<&ClientTls>,
+) -> Result<Bootstrap, String> {
     cluster.urls_of(&config.name)?;
     cluster.check_unique()?;
-    let running = Running::fetch(&cluster.others(&config.name), JOIN_TIMEOUT).ok_or(
+    let running = Running::fetch(&cluster.others(&config.name), tls, JOIN_TIMEOUT).ok_or(
         "cannot fetch cluster info from peer urls: could not retrieve cluster information from \
          the given URLs",
     )?;

@@ -8,8 +8,13 @@ use quorra_core::store::membership::Member;
 use serde_json::Value;
 
 use super::initial_cluster::same_addresses;
-use crate::client::{self, Answer};
+use crate::client::{self, Answer, Request};
+use crate::tls::ClientTls;
 use crate::urls::Url;
+
+/// What each peer is asked.
+const MEMBERS: Request<'_> =
+    Request { method: "GET", path: "/members", content_type: "", body: b"" };
 
 /// A cluster as one of its members describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,9 +37,9 @@ impl fmt::Display for Running {
 
 impl Running {
     /// Asks the peers in turn; the first good answer counts.
-    pub(super) fn fetch(peers: &[Url], timeout: Duration) -> Option<Self> {
+    pub(super) fn fetch(peers: &[Url], tls: Option<&ClientTls>, timeout: Duration) -> Option<Self> {
         peers.iter().find_map(|peer| {
-            let described = client::get(peer, "/members", timeout)
+            let described = client::exchange_by(tls, peer, &MEMBERS, timeout)
                 .map_err(|error| error.to_string())
                 .and_then(|answer| Self::read(&answer).ok_or_else(|| "unreadable".to_string()));
             if let Err(error) = &described {

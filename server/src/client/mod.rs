@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use incoming::Incoming;
 use stream::Stream;
+pub(crate) use stream::{Carrier, Socket, shake_hands};
 
 use crate::tls::ClientTls;
 use crate::urls::{Scheme, Url};

@@ -19,14 +19,17 @@ pub(super) struct Stream {
 
 /// A blocking socket: no read or write lasts longer than to the deadline.
 #[derive(Debug)]
-struct Socket {
-    carrier: Carrier,
-    deadline: Option<Instant>,
+pub(crate) struct Socket {
+    pub(crate) carrier: Carrier,
+    pub(crate) deadline: Option<Instant>,
 }
 
+/// A connection of the operating system's.
 #[derive(Debug)]
-enum Carrier {
+pub(crate) enum Carrier {
+    /// TCP.
     Tcp(TcpStream),
+    /// A unix socket.
     Unix(UnixStream),
 }
 
@@ -78,13 +81,8 @@ impl Stream {
             }
         };
         let mut socket = Socket { carrier, deadline };
-        let tls = match url.scheme {
-            Scheme::Http | Scheme::Unix => None,
-            Scheme::Https => Some(shake_hands(&mut socket, tls, url.host())),
-            Scheme::Unixs => Some(shake_hands(&mut socket, tls, "localhost")),
-        };
-        let tls = tls.transpose().map_err(|error| dial_error(&url.address, error))?;
-        Ok(Self { socket, tls })
+        let tls = shake_hands(&mut socket, tls, url);
+        Ok(Self { tls: tls.map_err(|error| dial_error(&url.address, error))?, socket })
     }
 
     /// Begins TLS with a server that a proxy has opened a tunnel to.
@@ -97,8 +95,8 @@ impl Stream {
             return Err(ClientError::Malformed("a tunnel needs a proxy without TLS"));
         }
         self.socket.deadline = deadline;
-        let session = shake_hands(&mut self.socket, None, url.host());
-        self.tls = Some(session.map_err(|error| dial_error(&url.address, error))?);
+        let session = shake_hands(&mut self.socket, None, url);
+        self.tls = session.map_err(|error| dial_error(&url.address, error))?;
         Ok(())
     }
 
@@ -161,12 +159,18 @@ fn connect_tcp(url: &Url, deadline: Option<Instant>) -> Result<TcpStream, Client
     Err(last)
 }
 
-/// The whole handshake with a server of that name.
-fn shake_hands(
+/// The whole handshake with the server at a URL; none if the URL does not ask for TLS.
+pub(crate) fn shake_hands(
     socket: &mut Socket,
     tls: Option<&ClientTls>,
-    host: &str,
-) -> io::Result<Box<ClientSession>> {
+    url: &Url,
+) -> io::Result<Option<Box<ClientSession>>> {
+    let host = match url.scheme {
+        Scheme::Http | Scheme::Unix => return Ok(None),
+        Scheme::Https => url.host(),
+        // A path is no name; what listens there is on this machine.
+        Scheme::Unixs => "localhost",
+    };
     let mut session = match tls {
         Some(tls) => tls.begin(host)?,
         None => {
@@ -176,7 +180,7 @@ fn shake_hands(
     while session.is_handshaking() {
         session.complete_io(socket)?;
     }
-    Ok(Box::new(session))
+    Ok(Some(Box::new(session)))
 }
 
 /// The time until then; `None` is for ever.

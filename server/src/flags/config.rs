@@ -7,9 +7,10 @@ use std::time::Duration;
 use log::LevelFilter;
 use quorra_core::limits;
 
+use super::security::Security;
 use super::{Given, Source, table};
 use crate::logging;
-use crate::urls::{Scheme, Url};
+use crate::urls::Url;
 
 /// Whether the first members form a cluster, or join one that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +119,8 @@ pub struct Config {
     pub cors: Vec<String>,
     /// `--host-whitelist`; empty allows all.
     pub host_whitelist: Vec<String>,
+    /// TLS.
+    pub security: Security,
     /// `--log-level`
     pub log_level: LevelFilter,
     /// `--proxy` and its kind.
@@ -126,19 +129,19 @@ pub struct Config {
 
 /// The given values with the table's defaults behind them. Every value was checked against its
 /// flag's kind before.
-struct Values<'a>(&'a Given);
+pub(super) struct Values<'a>(&'a Given);
 
 impl Values<'_> {
-    fn text(&self, name: &str) -> String {
+    pub(super) fn text(&self, name: &str) -> String {
         let default = || table::find(name).map_or("", |flag| flag.default).to_string();
         self.0.get(name).cloned().unwrap_or_else(default)
     }
 
-    fn boolean(&self, name: &str) -> bool {
+    pub(super) fn boolean(&self, name: &str) -> bool {
         table::boolean(&self.text(name)).unwrap_or_default()
     }
 
-    fn number(&self, name: &str) -> i64 {
+    pub(super) fn number(&self, name: &str) -> i64 {
         self.text(name).parse().unwrap_or_default()
     }
 
@@ -149,13 +152,7 @@ impl Values<'_> {
     }
 
     fn urls(&self, name: &str) -> Result<Vec<Url>, String> {
-        let urls = Url::parse_list(&self.text(name))?;
-        match urls.iter().find(|url| url.scheme != Scheme::Http) {
-            Some(url) => {
-                Err(format!("--{name} has {url}, but this build of quorra speaks only http"))
-            }
-            None => Ok(urls),
-        }
+        Url::parse_list(&self.text(name))
     }
 
     /// A list in which `*` stands for no limit.
@@ -180,7 +177,7 @@ impl Config {
         let listen_peer_urls = values.urls("listen-peer-urls")?;
         let listen_client_urls = values.urls("listen-client-urls")?;
         for url in listen_peer_urls.iter().chain(&listen_client_urls) {
-            url.bind_address()?;
+            url.check_bindable()?;
         }
         let proxy = proxy_flags(&values)?;
         let (discovery, service_records) = discovery(&values)?;
@@ -234,6 +231,7 @@ impl Config {
             discovery_service: discovery_service(&values)?,
             cors: values.names("cors"),
             host_whitelist: values.names("host-whitelist"),
+            security: Security::read(&values)?,
             log_level: logging::level(&log_level)
                 .ok_or_else(|| format!("unrecognized level: {log_level:?}"))?,
             proxy,

@@ -6,6 +6,7 @@
 
 mod config;
 mod file;
+mod security;
 mod table;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use clap::{Arg, ArgAction, Command};
 
 pub use config::{Config, Discovery, InitialState, ProxyFlags, ProxyMode, ServiceRecords};
+pub use security::Security;
 use table::{Flag, Kind, Support};
 
 /// What the command line asks for.
@@ -392,7 +394,18 @@ mod tests {
                 "--election-timeout[60000ms] is too long, and should be set less than 50000ms",
             ),
             ("--heartbeat-interval 0", "--heartbeat-interval must be >0 (set to 0ms)"),
-            ("--cert-file x", "--cert-file is not supported by this build of quorra"),
+            (
+                "--cipher-suites TLS_RSA_WITH_RC4_128_SHA --tls-min-version TLS1.3",
+                "cipher suites cannot be configured when only TLS1.3 is enabled",
+            ),
+            (
+                "--tls-max-version TLS1.1",
+                "unexpected TLS version \"TLS1.1\" (must be one of: TLS1.2, TLS1.3)",
+            ),
+            (
+                "--peer-cert-allowed-cn a --peer-cert-allowed-hostname b",
+                "AllowedCN and AllowedHostname are mutually exclusive (cn=\"a\", hostname=\"b\")",
+            ),
             ("--unsafe-no-fsync", "--unsafe-no-fsync is not supported by this build of quorra"),
         ];
         for (line, reason) in verifying {

@@ -7,7 +7,7 @@
 mod directory;
 
 use quorra_core::time::{Instant, Now};
-use quorra_net::host::{Action, ConnectionId, Input, Machine};
+use quorra_net::host::{Action, ConnectionId, Input, Listener, Machine};
 use quorra_net::proxy::{Options, Proxy};
 
 pub use directory::{Directory, DirectoryError};
@@ -15,8 +15,9 @@ pub use directory::{Directory, DirectoryError};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::flags::{Config, ProxyMode};
-use crate::reactor::{Ended, Reactor, Waiter};
-use crate::{descriptors, start, urls};
+use crate::network::MemberTls;
+use crate::reactor::{Ended, Network, Reactor, Waiter};
+use crate::{descriptors, urls};
 
 /// Runs a proxy to its end. `peer_urls` tells whom to ask first, and is only called when the data
 /// directory does not know.
@@ -37,7 +38,8 @@ pub fn run(
         }
         None => urls::strings(&peer_urls()?),
     };
-    let listeners = start::listen_for_clients(config)?;
+    let tls = MemberTls::of_proxy(config, &config.data_dir)?;
+    let listeners = tls.listen(config, Listener::Client)?;
     let directory = Directory::open(&config.data_dir).map_err(|error| error.to_string())?;
     let system = |error: std::io::Error| format!("the operating system refuses: {error}");
     let options = options(config, descriptor_limit, entropy.seed().map_err(system)?);
@@ -45,8 +47,13 @@ pub fn run(
     let proxy = Proxy::new(options, peers, clock.now());
     let waiter = Waiter::new().map_err(system)?;
     let machine = Keeper { proxy, directory };
-    let dial_timeout = config.proxy.dial_timeout;
-    Reactor::new(waiter, clock, machine, None, entropy, listeners, dial_timeout)
+    let network = Network {
+        listeners,
+        handshakes_max: descriptors::handshakes_max(descriptor_limit),
+        dial_timeout: config.proxy.dial_timeout,
+        dial_tls: tls.dialing,
+    };
+    Reactor::new(waiter, clock, machine, None, entropy, network)
         .and_then(Reactor::run)
         .map_err(system)
 }

@@ -7,56 +7,20 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io::{self, Read, Write};
-use std::net::Shutdown;
 
-use mio::event::{Event, Source};
-use mio::net::TcpStream;
+use mio::event::Event;
 use mio::{Interest, Registry, Token};
 use quorra_core::time::Now;
 use quorra_net::host::{ConnectionId, Machine};
+use quorra_net::tls::{self, Filter};
+
+use super::socket::Socket;
+
+/// What one connection may read in a turn.
+const RECEIVED_BYTES_MAX: usize = 64 << 10;
 
 /// What one connection may write in a turn before others are served.
 const SENT_BYTES_MAX: usize = 1 << 20;
-
-/// What carries a connection's bytes.
-#[derive(Debug)]
-pub(super) enum Socket {
-    /// TCP, with small segments sent at once.
-    Tcp(TcpStream),
-}
-
-impl Socket {
-    /// Takes a socket over from the accepting or dialing side.
-    pub(super) fn tcp(stream: TcpStream) -> Self {
-        // A socket that is already gone refuses; its first read tells.
-        let _gone = stream.set_nodelay(true);
-        Self::Tcp(stream)
-    }
-
-    fn source(&mut self) -> &mut dyn Source {
-        match self {
-            Self::Tcp(stream) => stream,
-        }
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.read(buffer),
-        }
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.write(bytes),
-        }
-    }
-
-    fn shutdown_write(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
-        }
-    }
-}
 
 /// Where a connection is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,17 +34,32 @@ pub(super) enum Phase {
     Lingering,
 }
 
+/// Room for what is read at once, shared by all connections.
+#[derive(Debug)]
+pub(super) struct Buffers {
+    wire: Vec<u8>,
+    plaintext: Vec<u8>,
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self { wire: vec![0; RECEIVED_BYTES_MAX], plaintext: Vec::new() }
+    }
+}
+
 /// What came of reading.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Received {
-    /// That many bytes are in the buffer.
-    Bytes(usize),
+#[derive(Debug)]
+pub(super) enum Received<'a> {
+    /// These bytes.
+    Bytes(&'a [u8]),
     /// Nothing for now.
     Nothing,
     /// The other side sends no more.
     End,
     /// The connection is broken.
     Broken,
+    /// The other side broke the rules of TLS, or says that this side did.
+    Refused(rustls::Error),
 }
 
 /// What came of writing.
@@ -122,6 +101,10 @@ impl Hasher for IdHasher {
 #[derive(Debug)]
 pub(super) struct Connection {
     socket: Socket,
+    /// What lies between the wire and the host, if anything does.
+    filter: Option<Box<Filter>>,
+    /// Who is at the other end, for complaints about its TLS.
+    remote: String,
     pub(super) phase: Phase,
     /// Whether it is served before clients.
     pub(super) peer: bool,
@@ -143,19 +126,23 @@ impl Connection {
     /// An open connection, registered under its own id.
     pub(super) fn open(
         mut socket: Socket,
+        secured: Option<(Box<Filter>, String)>,
         id: ConnectionId,
         peer: bool,
         registry: &Registry,
     ) -> io::Result<Self> {
         let interests = Interest::READABLE | Interest::WRITABLE;
         registry.register(socket.source(), token(id), interests)?;
+        let (filter, remote) = secured.unzip();
         Ok(Self {
             socket,
+            has_output: filter.as_ref().is_some_and(|filter| filter.has_output()),
+            filter,
+            remote: remote.unwrap_or_default(),
             phase: Phase::Open,
             peer,
             queued: false,
             paused: false,
-            has_output: false,
             readable: false,
             writable: true,
             ending: false,
@@ -186,21 +173,32 @@ impl Connection {
             Phase::Closing => false,
             Phase::Lingering => true,
         };
-        wanted && self.readable && !self.ended
+        let ended_inside = || self.filter.as_ref().is_some_and(|filter| filter.has_ended());
+        wanted && !self.ended && (self.readable || ended_inside())
     }
 
     /// Reads once.
-    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Received {
+    pub(super) fn receive<'a>(&mut self, buffers: &'a mut Buffers) -> Received<'a> {
+        let room = match &self.filter {
+            None => RECEIVED_BYTES_MAX,
+            Some(filter) if filter.has_ended() => {
+                self.ended = true;
+                return Received::End;
+            }
+            Some(_) => tls::RECEIVED_BYTES_MAX,
+        };
         loop {
-            match self.socket.read(buffer) {
+            match self.socket.read(&mut buffers.wire[..room]) {
                 Ok(0) => {
                     self.ended = true;
-                    return Received::End;
+                    // TLS says that it ends: this was cut off, and what is missing is unknown.
+                    let cut = self.filter.is_some();
+                    return if cut { Received::Broken } else { Received::End };
                 }
                 Ok(count) => {
                     // A short read has emptied the socket: the next byte is a new edge.
-                    self.readable = count == buffer.len() || self.ending;
-                    return Received::Bytes(count);
+                    self.readable = count == room || self.ending;
+                    return self.decrypt(buffers, count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.readable = false;
@@ -212,8 +210,36 @@ impl Connection {
         }
     }
 
+    /// Who is at the other end of a connection with TLS.
+    pub(super) fn remote(&self) -> &str {
+        &self.remote
+    }
+
+    /// What so many bytes from the wire say.
+    fn decrypt<'a>(&mut self, buffers: &'a mut Buffers, count: usize) -> Received<'a> {
+        let wire = &buffers.wire[..count];
+        let Some(filter) = self.filter.as_mut().filter(|_| self.phase == Phase::Open) else {
+            return Received::Bytes(wire);
+        };
+        buffers.plaintext.clear();
+        let outcome = filter.receive(wire, &mut buffers.plaintext);
+        self.has_output |= filter.has_output();
+        match outcome {
+            Err(error) => {
+                // The alert says why; whether it still arrives is the other side's loss.
+                let _unread = filter.write_to(&mut self.socket);
+                Received::Refused(error)
+            }
+            Ok(()) if buffers.plaintext.is_empty() => Received::Nothing,
+            Ok(()) => Received::Bytes(&buffers.plaintext),
+        }
+    }
+
     /// Writes the host's output straight from the host's buffer.
     pub(super) fn send(&mut self, host: &mut impl Machine, id: ConnectionId, now: Now) -> Sent {
+        if self.filter.is_some() {
+            return self.send_encrypted(host, id, now);
+        }
         let mut sent = 0;
         loop {
             let output = host.output(id);
@@ -237,6 +263,43 @@ impl Connection {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return Sent::Broken,
             }
+        }
+    }
+
+    /// Writes the host's output as ciphertext: all of what one record after the other has made,
+    /// before more is taken from the host.
+    fn send_encrypted(&mut self, host: &mut impl Machine, id: ConnectionId, now: Now) -> Sent {
+        let Some(filter) = &mut self.filter else { return Sent::All };
+        let mut sent = 0;
+        self.has_output = true;
+        loop {
+            while filter.has_output() {
+                if !self.writable {
+                    return Sent::Blocked;
+                }
+                match filter.write_to(&mut self.socket) {
+                    Ok(count) => sent += count,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        self.writable = false;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(_) => return Sent::Broken,
+                }
+            }
+            let output = host.output(id);
+            if output.is_empty() {
+                if self.phase == Phase::Closing && !filter.is_closed() {
+                    filter.close();
+                    continue;
+                }
+                self.has_output = false;
+                return Sent::All;
+            }
+            if sent >= SENT_BYTES_MAX {
+                return Sent::More;
+            }
+            let count = filter.send(output);
+            host.written(now, id, count);
         }
     }
 

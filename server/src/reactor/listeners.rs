@@ -1,32 +1,94 @@
 //! The sockets that accept connections.
 
+use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use mio::net::{TcpListener, TcpStream};
+use mio::event::Source;
+use mio::net::{TcpListener, UnixListener};
 use mio::{Interest, Registry, Token};
 use quorra_net::host::Listener;
 
-use crate::urls::Url;
+use super::socket::Socket;
+use crate::tls::ServerTls;
+use crate::urls::{Scheme, Url};
 
 /// What one listener may accept in a turn before others are served.
-const ACCEPTED_MAX: usize = 128;
+pub(super) const ACCEPTED_MAX: usize = 128;
+/// What Go calls the far end of a unix socket, which has no name.
+const UNNAMED: &str = "@";
 
 /// A listening socket; its readiness is remembered until it is denied.
 #[derive(Debug)]
 pub struct Listening {
-    socket: TcpListener,
+    socket: Server,
     kind: Listener,
+    secure: Option<Secure>,
     ready: bool,
+}
+
+/// What a listener with TLS does.
+#[derive(Debug)]
+pub struct Secure {
+    /// Its certificates.
+    pub tls: Arc<ServerTls>,
+    /// Whether it takes plain text as well: a first byte tells them apart.
+    pub takes_plain: bool,
+}
+
+#[derive(Debug)]
+enum Server {
+    Tcp(TcpListener),
+    /// With the path that goes when it goes.
+    Unix(UnixListener, PathBuf),
+}
+
+impl Server {
+    fn source(&mut self) -> &mut dyn Source {
+        match self {
+            Self::Tcp(listener) => listener,
+            Self::Unix(listener, _) => listener,
+        }
+    }
+
+    fn accept(&self) -> io::Result<(Socket, String)> {
+        match self {
+            Self::Tcp(listener) => {
+                listener.accept().map(|(stream, remote)| (Socket::tcp(stream), remote.to_string()))
+            }
+            Self::Unix(listener, _) => {
+                listener.accept().map(|(stream, _)| (Socket::Unix(stream), UNNAMED.to_string()))
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Self::Unix(_, path) = self {
+            // A path that somebody has removed already is as good.
+            let _absent = fs::remove_file(path);
+        }
+    }
 }
 
 impl Listening {
     /// Listens at a URL. The error is the operator's to read.
-    pub fn bind(url: &Url, kind: Listener) -> Result<Self, String> {
-        let address = url.bind_address()?;
-        let socket = TcpListener::bind(address)
-            .map_err(|error| format!("listen tcp {address}: bind: {error}"))?;
-        Ok(Self { socket, kind, ready: false })
+    pub fn bind(url: &Url, kind: Listener, secure: Option<Secure>) -> Result<Self, String> {
+        let socket = match url.scheme {
+            Scheme::Http | Scheme::Https => {
+                let address = url.bind_address()?;
+                TcpListener::bind(address)
+                    .map(Server::Tcp)
+                    .map_err(|error| format!("listen tcp {address}: bind: {error}"))?
+            }
+            Scheme::Unix | Scheme::Unixs => bind_unix(Path::new(&url.address))
+                .map_err(|error| format!("listen unix {}: bind: {error}", url.address))?,
+        };
+        Ok(Self { socket, kind, secure, ready: false })
     }
 
     /// What the socket is for.
@@ -34,8 +96,13 @@ impl Listening {
         self.kind
     }
 
+    /// Its TLS, if it has one.
+    pub(super) fn secure(&self) -> Option<&Secure> {
+        self.secure.as_ref()
+    }
+
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        registry.register(&mut self.socket, token, Interest::READABLE)
+        registry.register(self.socket.source(), token, Interest::READABLE)
     }
 
     /// The system says that somebody waits.
@@ -48,11 +115,12 @@ impl Listening {
         self.ready
     }
 
-    /// Those who wait; the second is the error that came behind them, if one did. It keeps the
-    /// readiness: without descriptors the waiting ones are taken later.
-    pub(super) fn accept(&mut self) -> (Vec<(TcpStream, SocketAddr)>, Option<io::Error>) {
+    /// Those who wait, so many at most, and where from; the second is the error that came behind
+    /// them, if one did. It keeps the readiness: without descriptors the waiting ones are taken
+    /// later.
+    pub(super) fn accept(&mut self, most: usize) -> (Vec<(Socket, String)>, Option<io::Error>) {
         let mut accepted = Vec::new();
-        while self.ready && accepted.len() < ACCEPTED_MAX {
+        while self.ready && accepted.len() < most {
             match self.socket.accept() {
                 Ok(connection) => accepted.push(connection),
                 Err(error) => match error.kind() {
@@ -65,4 +133,14 @@ impl Listening {
         }
         (accepted, None)
     }
+}
+
+/// Takes the place of a socket that a dead process has left; one that somebody listens at is not
+/// touched.
+fn bind_unix(path: &Path) -> io::Result<Server> {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    if is_socket && UnixStream::connect(path).is_err() {
+        fs::remove_file(path)?;
+    }
+    UnixListener::bind(path).map(|listener| Server::Unix(listener, path.to_path_buf()))
 }

@@ -8,10 +8,14 @@
 //!
 //! A connection costs a turn nothing while it is idle: turns visit only what the system named.
 
+mod complaints;
 mod connection;
 mod dialer;
+mod guest;
+mod handshakes;
 mod listeners;
 mod operator;
+mod socket;
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,18 +27,22 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use quorra_core::replica::{JobId, JobResult, StopReason};
 use quorra_core::time::{Instant, Now};
 use quorra_net::host::{Action, ConnectionId, Input, Listener, Machine, Security};
+use quorra_net::tls::Filter;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use crate::clock::Clock;
 use crate::disk::{Answer, Disk};
 use crate::entropy::Entropy;
-use connection::{Connection, Connections, Phase, Received, Sent, Socket};
-use dialer::Dialer;
-pub use listeners::Listening;
+use crate::tls::ClientTls;
+use complaints::Complaints;
+use connection::{Buffers, Connection, Connections, Phase, Received, Sent};
+use dialer::{Attempt, Dialed, Dialer};
+use handshakes::{Handshakes, Newcomer};
+use listeners::ACCEPTED_MAX;
+pub use listeners::{Listening, Secure};
+use socket::Socket;
 
-/// What one connection may read in a turn.
-const RECEIVED_BYTES_MAX: usize = 64 << 10;
 /// What all clients together may read in a turn.
 const TURN_BYTES_MAX: usize = 1 << 20;
 /// How long clients may be read from in a turn.
@@ -81,6 +89,19 @@ impl Waiter {
     }
 }
 
+/// How a reactor and the world find each other.
+#[derive(Debug)]
+pub struct Network {
+    /// Where to accept connections.
+    pub listeners: Vec<Listening>,
+    /// How many TLS handshakes each kind of listener may have under way.
+    pub handshakes_max: usize,
+    /// Bounds connecting to each address of a peer, and each handshake with one.
+    pub dial_timeout: Duration,
+    /// Whom to trust when a peer's URL asks for TLS; none is the system's authorities.
+    pub dial_tls: Option<ClientTls>,
+}
+
 /// How a reactor's run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -108,7 +129,10 @@ pub struct Reactor<M> {
     disk: Option<Disk>,
     entropy: Entropy,
     dialer: Dialer,
+    /// Those without TLS.
     listeners: Vec<Listening>,
+    handshakes: Handshakes,
+    complaints: Complaints,
     /// No accepting before this time.
     accept_after: Instant,
     accepted: u64,
@@ -122,26 +146,29 @@ pub struct Reactor<M> {
     signalled: bool,
     /// Set by the first signal.
     stop_before: Option<Instant>,
-    buffer: Vec<u8>,
+    buffers: Buffers,
 }
 
 impl<M: Machine> Reactor<M> {
     /// A member that runs as soon as [`Self::run`] is called. `clock` is the one that made the
-    /// host's first `now`; `dial_timeout` bounds connecting to each address of a peer.
+    /// host's first `now`.
     pub fn new(
         waiter: Waiter,
         clock: Clock,
         host: M,
         disk: Option<Disk>,
         entropy: Entropy,
-        mut listeners: Vec<Listening>,
-        dial_timeout: Duration,
+        network: Network,
     ) -> io::Result<Self> {
+        let (porch, mut listeners): (Vec<_>, Vec<_>) =
+            network.listeners.into_iter().partition(|listening| listening.secure().is_some());
         for (position, listener) in listeners.iter_mut().enumerate() {
             listener.register(waiter.poll.registry(), Token(FIRST_LISTENER - position))?;
         }
         Ok(Self {
-            dialer: Dialer::new(waiter.waker.clone(), dial_timeout),
+            dialer: Dialer::new(waiter.waker.clone(), network.dial_timeout, network.dial_tls),
+            handshakes: Handshakes::start(porch, network.handshakes_max, &waiter.waker)?,
+            complaints: Complaints::default(),
             waiter,
             clock,
             host,
@@ -157,7 +184,7 @@ impl<M: Machine> Reactor<M> {
             pending: Vec::new(),
             signalled: false,
             stop_before: None,
-            buffer: vec![0; RECEIVED_BYTES_MAX],
+            buffers: Buffers::default(),
         })
     }
 
@@ -269,57 +296,89 @@ impl<M: Machine> Reactor<M> {
     }
 
     fn finish_dialing(&mut self, now: Now) {
-        while let Some((id, result)) = self.dialer.next() {
+        while let Some(Attempt { id, url, result }) = self.dialer.next() {
             let registry = self.waiter.poll.registry();
-            let opened = result.and_then(|stream| {
-                let stream = mio::net::TcpStream::from_std(stream);
-                Connection::open(Socket::tcp(stream), id, true, registry)
+            let opened = result.and_then(|dialed| {
+                let Dialed { socket, filter, early } = dialed;
+                let secured = filter.map(|filter| (filter, url.clone()));
+                Connection::open(socket, secured, id, true, registry).map(|open| (open, early))
             });
             match opened {
-                Ok(connection) => {
+                Ok((connection, early)) => {
                     self.connections.insert(id, connection);
                     self.host.input(now, Input::Connected(id));
+                    if !early.is_empty() {
+                        self.host.input(now, Input::Received(id, &early));
+                    }
+                    self.enqueue(id);
                 }
                 Err(error) => {
-                    log::debug!(error:% = error; "cannot connect to a peer");
+                    let reason = error.to_string();
+                    let news = self.complaints.is_news(&url, &reason, now.monotonic);
+                    let level = if news { log::Level::Warn } else { log::Level::Debug };
+                    log::log!(
+                        level, "remote-peer" = url.as_str(), error = reason.as_str();
+                        "cannot connect to a peer"
+                    );
                     self.host.input(now, Input::Closed(id));
                 }
             }
         }
     }
 
+    /// Takes over those who have shown who they are.
+    fn take_newcomers(&mut self, now: Now) {
+        while let Some(newcomer) = self.handshakes.next() {
+            let Newcomer { socket, filter, listener, remote, security, early } = newcomer;
+            let secured = filter.map(|filter| (filter, remote.clone()));
+            let opened = self.open(now, socket, secured, listener, &remote, security);
+            if let Some(id) = opened.filter(|_| !early.is_empty()) {
+                self.host.input(now, Input::Received(id, &early));
+            }
+        }
+    }
+
     fn accept(&mut self, now: Now) {
+        self.take_newcomers(now);
         if now.monotonic < self.accept_after {
             return;
         }
         for position in 0..self.listeners.len() {
             let listener = self.listeners[position].kind();
-            let (accepted, error) = self.listeners[position].accept();
-            for (stream, remote) in accepted {
-                let id = ConnectionId(self.accepted * 2);
-                self.accepted += 1;
-                let peer = listener == Listener::Peer;
-                let registry = self.waiter.poll.registry();
-                match Connection::open(Socket::tcp(stream), id, peer, registry) {
-                    Ok(connection) => {
-                        self.connections.insert(id, connection);
-                        let remote = remote.to_string();
-                        self.host.input(
-                            now,
-                            Input::Accepted {
-                                connection: id,
-                                listener,
-                                remote: &remote,
-                                security: Security::Plain,
-                            },
-                        );
-                    }
-                    Err(error) => log::warn!(error:% = error; "cannot watch a connection"),
-                }
+            let (accepted, error) = self.listeners[position].accept(ACCEPTED_MAX);
+            for (socket, remote) in accepted {
+                self.open(now, socket, None, listener, &remote, Security::Plain);
             }
             if let Some(error) = error {
                 log::warn!(error:% = error; "cannot accept connections for the moment");
                 self.accept_after = now.monotonic + ACCEPT_PAUSE;
+            }
+        }
+    }
+
+    /// Makes an accepted connection known to the system and to the host.
+    fn open(
+        &mut self,
+        now: Now,
+        socket: Socket,
+        secured: Option<(Box<Filter>, String)>,
+        listener: Listener,
+        remote: &str,
+        security: Security,
+    ) -> Option<ConnectionId> {
+        let connection = ConnectionId(self.accepted * 2);
+        self.accepted += 1;
+        let peer = listener == Listener::Peer;
+        let registry = self.waiter.poll.registry();
+        match Connection::open(socket, secured, connection, peer, registry) {
+            Ok(opened) => {
+                self.connections.insert(connection, opened);
+                self.host.input(now, Input::Accepted { connection, listener, remote, security });
+                Some(connection)
+            }
+            Err(error) => {
+                log::warn!(error:% = error; "cannot watch a connection");
+                None
             }
         }
     }
@@ -348,16 +407,16 @@ impl<M: Machine> Reactor<M> {
         if !connection.wants_read() {
             return 0;
         }
-        let received = connection.receive(&mut self.buffer);
         let open = connection.phase == Phase::Open;
         let mut count = 0;
-        match received {
+        match connection.receive(&mut self.buffers) {
             Received::Bytes(bytes) if open => {
-                count = bytes;
-                self.host.input(now, Input::Received(id, &self.buffer[..bytes]));
+                count = bytes.len();
+                self.host.input(now, Input::Received(id, bytes));
             }
             Received::End if open => self.host.input(now, Input::HalfClosed(id)),
             Received::Bytes(_) | Received::Nothing => {}
+            Received::Refused(error) => self.drop_refused(now, id, &error),
             Received::End | Received::Broken => self.drop_broken(id),
         }
         self.enqueue(id);
@@ -465,6 +524,21 @@ impl<M: Machine> Reactor<M> {
                 self.connections.remove(&id);
             }
         }
+    }
+
+    /// Forgets a connection whose TLS has failed: members learn in this way that another one does
+    /// not take their certificate.
+    fn drop_refused(&mut self, now: Now, id: ConnectionId, error: &rustls::Error) {
+        if let Some(connection) = self.connections.get(&id) {
+            let (remote, reason) = (connection.remote(), error.to_string());
+            if self.complaints.is_news(remote, &reason, now.monotonic) {
+                log::warn!(
+                    "remote-addr" = remote, error = reason.as_str();
+                    "a TLS connection has failed"
+                );
+            }
+        }
+        self.drop_broken(id);
     }
 
     /// Forgets a connection; the host is told next turn unless it was done with it.

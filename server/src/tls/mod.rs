@@ -16,6 +16,7 @@
 mod authority;
 mod client;
 mod files;
+pub(crate) mod origin;
 mod protocol;
 mod reloading;
 mod self_signed;
