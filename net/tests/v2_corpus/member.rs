@@ -15,26 +15,20 @@ use quorra_core::store::membership;
 use quorra_core::time::{Duration, Instant, Now, WallTime};
 use quorra_net::api::{Call, Outcome, Service, View};
 use quorra_net::host;
-use quorra_net::http::{Body, Method, Request, Response};
+use quorra_net::http::{Body, Headers, Method, Request, Response};
 
-pub(crate) const PEER_URL: &str = "http://127.0.0.1:2380";
-pub(crate) const CLIENT_URL: &str = "http://127.0.0.1:2379";
-pub(crate) const NAME: &str = "default";
+use crate::server::{Answer, RequestNumber, Server, Target};
 
-/// What was answered so far.
-#[derive(Debug, Default)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(&'static str, Bytes)>,
-    pub(crate) body: Vec<u8>,
-    pub(crate) begun: bool,
-    pub(crate) ended: bool,
-}
+const PEER_URL: &str = "http://127.0.0.1:2380";
+const CLIENT_URL: &str = "http://127.0.0.1:2379";
+const NAME: &str = "default";
+/// How many milliseconds an answer may take.
+const PATIENCE: u64 = 10_000;
 
 /// The member, its disk, and the requests that wait.
 pub(crate) struct Member {
-    pub(crate) now: Now,
-    pub(crate) answers: BTreeMap<RequestId, Answer>,
+    now: Now,
+    answers: BTreeMap<RequestId, Answer>,
     replica: Replica,
     service: Service,
     options: host::Options,
@@ -78,46 +72,18 @@ impl Member {
         };
         let (name, client_urls) = (NAME.to_owned(), vec![CLIENT_URL.to_owned()]);
         while member.replica.status().role != raft::RoleName::Leader {
-            member.pass(10);
+            member.pass_time(10);
         }
         let publish = replica::Request::Publish { name, client_urls };
         member.input(Input::Request(RequestId(0), publish));
         while member.replica.cluster_version().is_none() {
-            member.pass(10);
+            member.pass_time(10);
         }
         member
     }
 
-    /// Begins a request; its answer grows in `answers`.
-    pub(crate) fn ask(&mut self, request: &Request) -> RequestId {
-        let id = RequestId(self.next);
-        self.next += 1;
-        self.answers.insert(id, Answer::default());
-        let (outcome, call) = self.service.begin(request, self.view());
-        if let Some(call) = call {
-            self.calls.insert(id, call);
-        }
-        self.follow(id, outcome);
-        if request.method == Method::Head {
-            self.settle(id);
-            self.answers.get_mut(&id).expect("it was asked").body.clear();
-        }
-        id
-    }
-
-    /// Lets time pass until an answer has begun.
-    pub(crate) fn settle(&mut self, id: RequestId) {
-        for _ in 0..1_000 {
-            if self.answers[&id].begun {
-                return;
-            }
-            self.pass(1);
-        }
-        panic!("a request is answered within a second");
-    }
-
     /// Lets milliseconds pass.
-    pub(crate) fn pass(&mut self, milliseconds: u64) {
+    fn pass_time(&mut self, milliseconds: u64) {
         for _ in 0..milliseconds {
             self.now.monotonic = self.now.monotonic + Duration::from_millis(1);
             self.now.wall.0 += 1_000_000;
@@ -129,6 +95,17 @@ impl Member {
                 }
             }
         }
+    }
+
+    /// Lets time pass until an answer is as far as it should be; false if it never is.
+    fn wait(&mut self, number: RequestNumber, until: impl Fn(&Answer) -> bool) -> bool {
+        for _ in 0..PATIENCE {
+            if until(self.answer(number)) {
+                return true;
+            }
+            self.pass_time(1);
+        }
+        false
     }
 
     fn view(&self) -> View<'_> {
@@ -144,7 +121,7 @@ impl Member {
     fn follow(&mut self, id: RequestId, outcome: Outcome) {
         let answer = self.answers.get_mut(&id).expect("only what was asked is answered");
         match outcome {
-            Outcome::Respond(response) => answer.begin(response),
+            Outcome::Respond(response) => begin(answer, response),
             Outcome::Data(bytes) => answer.body.extend_from_slice(&bytes),
             Outcome::End(_) => answer.ended = true,
             Outcome::Ask(question) => self.input(Input::Request(id, *question)),
@@ -214,20 +191,68 @@ impl Member {
     }
 }
 
-impl Answer {
-    fn begin(&mut self, response: Response) {
-        assert!(!self.begun, "a request is answered once");
-        self.begun = true;
-        self.status = response.status;
-        self.headers = response.headers;
-        match response.body {
-            Body::Full(bytes) => {
-                self.body = bytes.to_vec();
-                self.ended = true;
-            }
-            Body::Stream => {}
-            Body::Lazy(_) | Body::Sized(_) => panic!("this API makes whole answers"),
+impl Server for Member {
+    fn ask(&mut self, target: Target<'_>, request: &Request) -> RequestNumber {
+        if let Target::At(url) = target {
+            assert_eq!(url, CLIENT_URL, "there is one member");
         }
+        let number = RequestNumber(self.next);
+        let id = RequestId(self.next);
+        self.next += 1;
+        self.answers.insert(id, Answer::default());
+        let (outcome, call) = self.service.begin(request, self.view());
+        if let Some(call) = call {
+            self.calls.insert(id, call);
+        }
+        self.follow(id, outcome);
+        if request.method == Method::Head {
+            self.settle(number);
+            self.answers.get_mut(&id).expect("it was asked").body.clear();
+        }
+        number
+    }
+
+    fn answer(&self, number: RequestNumber) -> &Answer {
+        &self.answers[&RequestId(number.0)]
+    }
+
+    fn take(&mut self, number: RequestNumber) -> Answer {
+        self.answers.remove(&RequestId(number.0)).expect("it was asked")
+    }
+
+    fn settle(&mut self, number: RequestNumber) {
+        assert!(self.wait(number, |answer| answer.begun), "a request is answered");
+    }
+
+    fn finish(&mut self, number: RequestNumber) -> bool {
+        self.wait(number, |answer| answer.ended)
+    }
+
+    fn pass(&mut self, milliseconds: u64) {
+        self.pass_time(milliseconds);
+    }
+
+    fn wall(&self) -> i64 {
+        self.now.wall.0
+    }
+}
+
+/// Begins an answer.
+fn begin(answer: &mut Answer, response: Response) {
+    assert!(!answer.begun, "a request is answered once");
+    answer.begun = true;
+    answer.status = response.status;
+    answer.headers = Headers::default();
+    for (name, value) in &response.headers {
+        assert!(answer.headers.push(name.as_bytes(), value), "a field is short");
+    }
+    match response.body {
+        Body::Full(bytes) => {
+            answer.body = bytes.to_vec();
+            answer.ended = true;
+        }
+        Body::Stream => {}
+        Body::Lazy(_) | Body::Sized(_) => panic!("this API makes whole answers"),
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use quorra_core::replica::RequestId;
 use quorra_net::http::{Headers, Method, Request};
 
 use crate::json::Json;
-use crate::member::{Answer, CLIENT_URL, Member, NAME, PEER_URL};
+use crate::server::{Answer, RequestNumber, Server, Target};
 
 const SECOND: i64 = 1_000_000_000;
 /// Fields whose texts are relative to the base index.
@@ -24,13 +25,13 @@ pub(crate) struct Outcome {
 }
 
 /// A replay under way.
-struct Replay {
-    member: Member,
+struct Replay<'a, S> {
+    server: &'a mut S,
     base: i64,
     variables: BTreeMap<String, String>,
     /// Fields that were saved: texts stand for their numbers.
     counters: Vec<String>,
-    pending: BTreeMap<String, (RequestId, usize)>,
+    pending: BTreeMap<String, (RequestNumber, usize)>,
     wrong: Vec<String>,
     label: String,
 }
@@ -45,95 +46,157 @@ impl Scenario {
         Self { steps: lines.map(parse).collect() }
     }
 
-    /// Replays all steps against a new member.
-    pub(crate) fn replay(&self) -> Outcome {
-        let mut replay = Replay::new();
+    /// What its first step says of the whole scenario.
+    pub(crate) fn label(&self, field: &str) -> Option<&Json> {
+        self.steps.first().and_then(|step| step.field(field))
+    }
+
+    /// Replays all steps, with keys below a directory that nobody else uses.
+    pub(crate) fn replay(&self, server: &mut impl Server, directory: &str) -> Outcome {
+        let mut replay = Replay::new(server, directory);
+        let has_keys = self.label("needs_base") != Some(&Json::Bool(false));
+        if has_keys {
+            replay.discover();
+            replay.rebase("{}");
+        }
         for step in &self.steps {
             replay.step(step);
+        }
+        if has_keys {
+            // What is left may expire, and take an index, while others are replayed.
+            let path = format!("/v2/keys{directory}?recursive=true");
+            replay.ask_now(&format!(r#"{{"method":"DELETE","path":"{path}"}}"#));
         }
         Outcome { steps: self.steps.len(), wrong: replay.wrong }
     }
 }
 
-impl Replay {
-    fn new() -> Self {
-        let mut replay = Self {
-            member: Member::started(),
+impl<'a, S: Server> Replay<'a, S> {
+    fn new(server: &'a mut S, directory: &str) -> Self {
+        let known = [("p", directory), ("unused_peer", "http://127.0.0.1:21990")];
+        Self {
+            server,
             base: 0,
-            variables: BTreeMap::new(),
+            variables: known.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             counters: Vec::new(),
             pending: BTreeMap::new(),
             wrong: Vec::new(),
             label: "preparation".to_owned(),
-        };
-        let answer = replay.get("/v2/members");
-        let members = Json::parse(&answer.body).expect("members are JSON");
-        let id = members.at("/members/0/id").and_then(Json::text).expect("there is a member");
-        let cluster = answer.header("X-Etcd-Cluster-Id").expect("members tell their cluster");
-        for (name, value) in [
-            ("p", "/conf01234567"),
-            ("cid", cluster.as_str()),
-            ("mid", id),
-            ("mname", NAME),
-            ("mpeer", PEER_URL),
-            ("mclient", CLIENT_URL),
-            ("machines", CLIENT_URL),
-        ] {
-            replay.variables.insert(name.to_owned(), value.to_owned());
         }
-        let answer = replay.get("/v2/keys/");
+    }
+
+    /// What expectations may say about the cluster.
+    fn discover(&mut self) {
+        let answer = self.get("/v2/members");
+        let cluster = answer.header("X-Etcd-Cluster-Id").expect("members tell their cluster");
+        let members = Json::parse(&answer.body).expect("members are JSON");
+        let members = members.field("members").map(Json::items).unwrap_or_default();
+        let url = |member: &Json, kind: &str| {
+            member.at(&format!("/{kind}/0")).and_then(Json::text).unwrap_or_default().to_owned()
+        };
+        let first = members.first().expect("there is a member");
+        let text = |field: &str| first.field(field).and_then(Json::text).unwrap_or_default();
+        let mut machines: Vec<String> = members.iter().map(|it| url(it, "clientURLs")).collect();
+        machines.sort();
+        for (name, value) in [
+            ("cid", cluster),
+            ("mid", text("id").to_owned()),
+            ("mname", text("name").to_owned()),
+            ("mpeer", url(first, "peerURLs")),
+            ("mclient", url(first, "clientURLs")),
+            ("machines", machines.join(", ")),
+        ] {
+            self.variables.insert(name.to_owned(), value);
+        }
+        let answer = self.get("/v2/members/leader");
+        let Ok(leader) = Json::parse(&answer.body) else { return };
+        for (name, leads) in [("leader_url", true), ("follower_url", false)] {
+            let mut members = members.iter();
+            let found = members.find(|it| (it.field("id") == leader.field("id")) == leads);
+            let url = found.map(|member| url(member, "clientURLs")).unwrap_or_default();
+            self.variables.insert(name.to_owned(), url);
+        }
+    }
+
+    /// Reads the base index anew, with these header fields.
+    fn rebase(&mut self, headers: &str) {
+        let step = format!(r#"{{"method":"GET","path":"/v2/keys/","headers":{headers}}}"#);
+        let answer = self.ask_now(&step);
         let base = answer.header("X-Etcd-Index").expect("keys tell the index");
-        replay.base = base.parse().expect("an index is a number");
-        replay
+        self.base = base.parse().expect("an index is a number");
     }
 
     fn get(&mut self, path: &str) -> Answer {
-        let step = format!(r#"{{"method":"GET","path":"{path}"}}"#);
+        self.ask_now(&format!(r#"{{"method":"GET","path":"{path}"}}"#))
+    }
+
+    /// Asks the server behind the one under test, and waits for its whole answer.
+    fn ask_now(&mut self, step: &str) -> Answer {
         let step = Json::parse(step.as_bytes()).expect("it is JSON");
-        let id = self.ask(&step);
-        self.member.answers.remove(&id).expect("it was asked")
+        let request = self.request(&step);
+        let number = self.server.ask(Target::Direct, &request);
+        self.server.finish(number);
+        self.server.take(number)
     }
 
     fn step(&mut self, step: &Json) {
         let part = |name| step.field(name).and_then(Json::text).unwrap_or_default();
         self.label = format!("step {} {} {}", part("step"), part("method"), part("path"));
         if let Some(milliseconds) = step.field("sleep_ms").and_then(Json::integer) {
-            self.member.pass(u64::try_from(milliseconds).expect("time passes forwards"));
+            self.server.pass(u64::try_from(milliseconds).expect("time passes forwards"));
+        }
+        if step.field("rebase").is_some() {
+            let headers = step.field("rebase_headers").map(Json::wire);
+            self.rebase(headers.as_deref().unwrap_or("{}"));
         }
         let Some(expected) = step.field("expect") else { return };
         if let Some(name) = step.field("await").and_then(Json::text) {
             self.await_lines(name, step, expected);
             return;
         }
-        let id = self.ask(step);
-        let answer = self.member.answers.remove(&id).expect("it was asked");
-        self.check_head(expected, &answer);
+        let request = self.request(step);
+        let target = part("target");
+        let url = self.variables.get(target).cloned();
+        let number = match (target, &url) {
+            ("direct", _) => self.server.ask(Target::Direct, &request),
+            (_, Some(url)) => self.server.ask(Target::At(url), &request),
+            _ => self.server.ask(Target::Main, &request),
+        };
         if let Some(name) = step.field("async").and_then(Json::text) {
-            self.pending.insert(name.to_owned(), (id, 0));
-            self.member.answers.insert(id, answer);
-            return;
+            self.pending.insert(name.to_owned(), (number, 0));
+            return self.begin_stream(number, step, expected);
         }
-        if !answer.ended {
-            self.wait_for_end(id, answer, step, expected);
-            return;
+        if !self.server.finish(number) {
+            self.fail("the answer does not end");
         }
+        let answer = self.server.take(number);
+        self.check_head(expected, &answer);
         self.check_body(step, expected, &answer.body);
     }
 
-    /// A watch that is answered from the history is given a moment for it.
-    fn wait_for_end(&mut self, id: RequestId, answer: Answer, step: &Json, expected: &Json) {
-        self.member.answers.insert(id, answer);
-        self.member.pass(10);
-        let answer = self.member.answers.remove(&id).expect("it was put back");
-        if !answer.ended {
-            self.fail("the answer does not end");
+    /// A stream's head is there before its first event, but for proxies.
+    fn begin_stream(&mut self, number: RequestNumber, step: &Json, expected: &Json) {
+        if step.field("early_headers") == Some(&Json::Bool(false)) {
+            self.server.pass(700);
+            if self.server.answer(number).begun {
+                self.fail("the head arrived before any event");
+            }
+            return;
         }
-        self.check_body(step, expected, &answer.body);
+        self.server.settle(number);
+        let answer = self.server.answer(number).clone();
+        self.check_head(expected, &answer);
     }
 
     fn check_body(&mut self, step: &Json, expected: &Json, body: &[u8]) {
         if let Some(expected) = expected.field("body") {
             self.compare_body(step, "", expected, body);
+        }
+        for part in expected.field("contains").map(Json::items).unwrap_or_default() {
+            let part = self.expand(part.text().expect("a part is text"));
+            if !String::from_utf8_lossy(body).contains(&part) {
+                self.fail(&format!("the body does not contain {part:?}"));
+            }
         }
         for (name, pointer) in step.field("save").map(Json::fields).unwrap_or_default() {
             let pointer = pointer.text().expect("a pointer is text");
@@ -152,18 +215,24 @@ impl Replay {
     }
 
     fn await_lines(&mut self, name: &str, step: &Json, expected: &Json) {
-        let (id, taken) = self.pending[name];
+        let (number, taken) = self.pending[name];
         let lines = expected.field("lines").map(Json::items).unwrap_or_default();
         let ends = expected.field("eof") == Some(&Json::Bool(true));
         for _ in 0..10_000 {
-            let found = lines_of(&self.member.answers[&id].body).len() - taken;
-            if found >= lines.len() && (!ends || self.member.answers[&id].ended) {
+            let answer = self.server.answer(number);
+            let found = lines_of(&answer.body).len() - taken;
+            if found >= lines.len() && (!ends || answer.ended) {
                 break;
             }
-            self.member.pass(1);
+            self.server.pass(1);
         }
-        self.member.pass(300);
-        let answer = &self.member.answers[&id];
+        if !ends {
+            self.server.pass(300);
+        }
+        let answer = self.server.answer(number).clone();
+        if expected.field("status").is_some() {
+            self.check_head(expected, &answer);
+        }
         let found: Vec<Vec<u8>> =
             lines_of(&answer.body).into_iter().skip(taken).map(<[u8]>::to_vec).collect();
         if answer.ended != ends {
@@ -175,10 +244,10 @@ impl Replay {
         for (place, (line, found)) in lines.iter().zip(&found).enumerate() {
             self.compare_body(step, &format!("/{place}"), line, found);
         }
-        self.pending.insert(name.to_owned(), (id, taken + found.len()));
+        self.pending.insert(name.to_owned(), (number, taken + found.len()));
     }
 
-    fn ask(&mut self, step: &Json) -> RequestId {
+    fn request(&self, step: &Json) -> Request {
         let part = |name| step.field(name).and_then(Json::text).unwrap_or_default();
         let target = self.expand(part("path"));
         let (path, query) = match target.split_once('?') {
@@ -190,19 +259,27 @@ impl Replay {
             let value = self.expand(value.text().unwrap_or_default());
             assert!(headers.push(name.as_bytes(), value.as_bytes()), "a field is short");
         }
-        let request = Request {
+        Request {
             method: Method::of(part("method").as_bytes()),
             path: Bytes::copy_from_slice(path.as_bytes()),
             query,
             headers,
-            body: self.expand(part("body")).into(),
+            body: self.request_body(step),
             oversized: false,
             secure: false,
             rpc: false,
-        };
-        let id = self.member.ask(&request);
-        self.member.settle(id);
-        id
+        }
+    }
+
+    fn request_body(&self, step: &Json) -> Bytes {
+        let encoded = step.at("/body/base64").and_then(Json::text);
+        match encoded {
+            Some(text) => BASE64.decode(text).expect("it is base64").into(),
+            None => {
+                let text = step.field("body").and_then(Json::text).unwrap_or_default();
+                self.expand(text).into()
+            }
+        }
     }
 
     fn check_head(&mut self, expected: &Json, answer: &Answer) {
@@ -275,6 +352,11 @@ impl Replay {
                     .collect();
                 let order: Vec<&String> =
                     order.into_iter().filter(|n| wanted.contains(n) || !optional(n)).collect();
+                let (mut order, mut wanted) = (order, wanted);
+                if is_in("any_field_order", pointer) {
+                    order.sort();
+                    wanted.sort();
+                }
                 if order != wanted.iter().collect::<Vec<_>>() {
                     self.fail(&format!("{pointer}: fields {order:?} instead of {wanted:?}"));
                 }
@@ -332,7 +414,7 @@ impl Replay {
             .and_then(|(low, high)| Some(low.parse::<i64>().ok()?..=high.parse::<i64>().ok()?));
         match kind {
             "time" => {
-                let now = self.member.now.wall.0;
+                let now = self.server.wall();
                 let time = found.text().and_then(nanoseconds);
                 let left = time.map(|time| (time - now).div_euclid(SECOND));
                 left.zip(bounds).is_some_and(|(left, bounds)| bounds.contains(&left))
@@ -342,6 +424,18 @@ impl Replay {
             }
             "uint" => found.integer().is_some_and(|value| value >= 0),
             "string" => found.text().is_some(),
+            "array" => matches!(found, Json::List(_)),
+            "object" => matches!(found, Json::Object(_)),
+            "hexid" => found.text().is_some_and(|text| u64::from_str_radix(text, 16).is_ok()),
+            "semver" => found.text().is_some_and(|text| {
+                let parts: Vec<&str> = text.split('.').collect();
+                parts.len() == 3 && parts.iter().all(|part| part.parse::<u32>().is_ok())
+            }),
+            // The corpus' expressions are beginnings.
+            "re" => {
+                let start = range.strip_prefix('^').expect("no other expression is there");
+                found.text().is_some_and(|text| text.starts_with(start))
+            }
             "localtime" => found.text().and_then(nanoseconds).is_some(),
             "duration" => found.text().is_some_and(|text| text.ends_with('s')),
             other => panic!("the matcher {other} is used by other areas only"),
@@ -383,13 +477,6 @@ impl Replay {
 
     fn fail(&mut self, what: &str) {
         self.wrong.push(format!("{}: {what}", self.label));
-    }
-}
-
-impl Answer {
-    fn header(&self, name: &str) -> Option<String> {
-        let found = self.headers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
     }
 }
 

@@ -4,11 +4,19 @@
 
 mod api;
 mod cluster;
-mod corpus;
 mod discovery;
 mod dns;
 mod etcdctl;
 mod front_door;
 mod main_job;
 mod members;
+mod profiles;
 mod start_up;
+mod wire;
+
+#[path = "../../../net/tests/v2_corpus/json.rs"]
+mod json;
+#[path = "../../../net/tests/v2_corpus/scenario.rs"]
+mod scenario;
+#[path = "../../../net/tests/v2_corpus/server.rs"]
+mod server;
