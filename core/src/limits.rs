@@ -36,9 +36,9 @@ pub const CHECKPOINT_CHUNK_BYTES: usize = 1 << 20;
 /// One part of a snapshot on its way to a follower: small enough to cross a slow link in time.
 pub const SNAPSHOT_PART_BYTES: usize = 128 << 10;
 /// Entries that are applied in one turn of the driver's loop.
-pub const APPLY_ENTRIES_PER_TURN: usize = 4_096;
+pub const APPLY_ENTRIES_PER_TURN: usize = 1_024;
 /// Payload bytes that are applied in one turn of the driver's loop.
-pub const APPLY_BYTES_PER_TURN: usize = 4 << 20;
+pub const APPLY_BYTES_PER_TURN: usize = 1 << 20;
 /// Keys that one slice of long work visits.
 pub const SLICE_KEYS: usize = 1_000;
 /// Removals of many keys that go on in the v3 store; another one waits.

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::vec;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use quorra_core::store::v3::{Record, Records};
@@ -29,7 +28,7 @@ pub type WriteRecord = fn(&mut BytesMut, &Record, Place);
 /// Part of an answer.
 enum Piece {
     Text(Bytes),
-    Records(vec::IntoIter<Record>, Place),
+    Records(<Records as IntoIterator>::IntoIter, Place),
 }
 
 /// The rest of a large answer: text, and records that are not encoded yet.

@@ -20,7 +20,7 @@ use super::socket::Socket;
 const RECEIVED_BYTES_MAX: usize = 64 << 10;
 
 /// What one connection may write in a turn before others are served.
-const SENT_BYTES_MAX: usize = 1 << 20;
+const SENT_BYTES_MAX: usize = 256 << 10;
 
 /// Where a connection is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,8 +13,9 @@
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use core::ops::Range;
 
-use super::{Record, Revision};
+use super::{Blocks, Record, Revision};
 use crate::codec::DecodeError;
 
 /// Main revisions in one chunk.
@@ -34,14 +35,14 @@ pub(super) enum Slot {
 pub(super) struct Removed {
     /// For each tombstone the version that it ended, in key order. A tombstone has no block of
     /// its own: the ended version knows the key. Empty until the removal is complete.
-    pub(super) ended: Vec<Record>,
+    pub(super) ended: Blocks<Record>,
 }
 
 #[derive(Debug, Default)]
 struct Chunk {
     /// For each main revision of the chunk the place of its first slot.
     starts: Vec<u32>,
-    slots: Vec<Slot>,
+    slots: Blocks<Slot>,
 }
 
 /// The changes of the store.
@@ -70,7 +71,7 @@ impl History {
         assert!(revision >= 0, "revisions are not negative");
         let first = revision / CHUNK_REVISIONS;
         let places = usize::try_from(revision % CHUNK_REVISIONS).expect("below a chunk's length");
-        let chunk = Chunk { starts: alloc::vec![0; places + 1], slots: Vec::new() };
+        let chunk = Chunk { starts: alloc::vec![0; places + 1], slots: Blocks::default() };
         Self { chunks: VecDeque::from([chunk]), first, revision, bytes: 0 }
     }
 
@@ -123,7 +124,7 @@ impl History {
     }
 
     /// Completes a removal that was pushed empty.
-    pub(super) fn complete(&mut self, revision: Revision, ended: Vec<Record>) {
+    pub(super) fn complete(&mut self, revision: Revision, ended: Blocks<Record>) {
         let slot = Slot::Removal(Box::new(Removed { ended }));
         self.bytes += slot_bytes(&slot);
         let place = self.place(revision);
@@ -154,15 +155,16 @@ impl History {
     }
 
     /// The operations of a main revision.
-    pub(super) fn slots_of(&self, main: i64) -> &[Slot] {
-        if main < self.first * CHUNK_REVISIONS || main > self.revision {
-            return &[];
-        }
-        let chunk = self.chunk(main);
-        let at = offset(main);
-        let start = chunk.starts[at] as usize;
+    pub(super) fn slots_of(&self, main: i64) -> impl ExactSizeIterator<Item = &Slot> {
+        let is_kept = (self.first_revision()..=self.revision).contains(&main);
+        let places = if is_kept { self.places_of(main) } else { 0..0 };
+        places.map(move |place| &self.chunk(main).slots[place])
+    }
+
+    fn places_of(&self, main: i64) -> Range<usize> {
+        let (chunk, at) = (self.chunk(main), offset(main));
         let end = chunk.starts.get(at + 1).map_or(chunk.slots.len(), |end| *end as usize);
-        &chunk.slots[start..end]
+        chunk.starts[at] as usize..end
     }
 
     /// The first main revision that may hold anything.
@@ -198,7 +200,7 @@ pub(super) struct Placed {
     /// By the number of the chunk.
     chunks: BTreeMap<i64, Vec<(Revision, Slot)>>,
     /// Tombstones in key order.
-    removals: BTreeMap<Revision, Vec<Record>>,
+    removals: BTreeMap<Revision, Blocks<Record>>,
 }
 
 impl Placed {
@@ -296,6 +298,6 @@ mod tests {
             assert_eq!(i64::from(place.sub), sub);
             assert_eq!(history.slots_of(place.main).len() as i64, place.main % 3);
         }
-        assert!(history.slots_of(1).is_empty());
+        assert_eq!(history.slots_of(1).len(), 0);
     }
 }

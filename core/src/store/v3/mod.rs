@@ -28,6 +28,7 @@
 //! work was cut into slices can never be seen.
 
 mod assembly;
+mod blocks;
 mod content;
 mod decision;
 mod evaluation;
@@ -47,6 +48,7 @@ mod walk;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
+pub use blocks::Blocks;
 pub use record::Record;
 pub use records::Records;
 pub use request::{

@@ -1,9 +1,8 @@
 //! The records of an answer, measured as they are gathered.
 
-use alloc::vec::{self, Vec};
 use core::ops::Deref;
 
-use super::Record;
+use super::{Blocks, Record};
 use crate::codec::varint_bytes;
 
 /// Versions in an answer, and how long they will be when they are sent.
@@ -13,7 +12,7 @@ use crate::codec::varint_bytes;
 /// time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Records {
-    list: Vec<Record>,
+    list: Blocks<Record>,
     /// Without values.
     message_bytes: usize,
     value_bytes: usize,
@@ -64,9 +63,9 @@ fn delimited_bytes(bytes: usize) -> usize {
 }
 
 impl Deref for Records {
-    type Target = [Record];
+    type Target = Blocks<Record>;
 
-    fn deref(&self) -> &[Record] {
+    fn deref(&self) -> &Blocks<Record> {
         &self.list
     }
 }
@@ -81,7 +80,7 @@ impl FromIterator<Record> for Records {
 
 impl IntoIterator for Records {
     type Item = Record;
-    type IntoIter = vec::IntoIter<Record>;
+    type IntoIter = <Blocks<Record> as IntoIterator>::IntoIter;
 
     fn into_iter(self) -> Self::IntoIter {
         self.list.into_iter()

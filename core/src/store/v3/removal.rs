@@ -7,10 +7,9 @@
 //! how far the cursor has come.
 
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
 
 use super::key_index::contains;
-use super::{Interval, Record, Records, Revision};
+use super::{Blocks, Interval, Record, Records, Revision};
 
 /// A removal under way.
 #[derive(Debug)]
@@ -25,7 +24,7 @@ pub(super) struct Removal {
 #[derive(Debug)]
 pub(super) struct Ended {
     /// For the history.
-    pub(super) records: Vec<Record>,
+    pub(super) records: Blocks<Record>,
     /// For the answer, if it wants them: a million handles are not copied in one go.
     pub(super) answered: Option<Records>,
 }
@@ -42,7 +41,7 @@ impl Ended {
 impl Removal {
     /// Nothing is dealt with yet.
     pub(super) fn new(interval: Interval, previous: bool) -> Self {
-        let ended = Ended { records: Vec::new(), answered: previous.then(Records::default) };
+        let ended = Ended { records: Blocks::default(), answered: previous.then(Records::default) };
         Self { interval, last: None, ended }
     }
 

@@ -1,0 +1,115 @@
+//! A list that grows without ever moving what it holds.
+//!
+//! A vector that doubles copies everything in one go: for a million entries that is a pause of many
+//! milliseconds, and the same again when the memory is given back. Here entries lie in blocks of a
+//! fixed size, so that adding one, and letting go of what was consumed, costs no more than a block.
+
+use alloc::vec::{self, Vec};
+use core::iter::{Chain, Flatten};
+use core::ops::{Index, IndexMut};
+
+/// Entries in a full block.
+const BLOCK_ENTRIES: usize = 4_096;
+
+/// A list in blocks.
+///
+/// # Invariants
+/// - Every block in `full` has [`BLOCK_ENTRIES`] entries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocks<T> {
+    full: Vec<Vec<T>>,
+    /// What comes behind them. A short list is nothing else.
+    open: Vec<T>,
+}
+
+impl<T> Default for Blocks<T> {
+    fn default() -> Self {
+        Self { full: Vec::new(), open: Vec::new() }
+    }
+}
+
+impl<T> Blocks<T> {
+    /// Adds an entry behind the others.
+    pub(super) fn push(&mut self, entry: T) {
+        if self.open.len() == BLOCK_ENTRIES {
+            self.full.push(core::mem::take(&mut self.open));
+        }
+        self.open.push(entry);
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.full.len() * BLOCK_ENTRIES + self.open.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// The first one.
+    #[must_use]
+    pub fn first(&self) -> Option<&T> {
+        self.full.first().unwrap_or(&self.open).first()
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.full.iter().flatten().chain(&self.open)
+    }
+
+    /// Gives back what memory was taken in advance.
+    pub(super) fn shrink_to_fit(&mut self) {
+        self.open.shrink_to_fit();
+    }
+}
+
+impl<T> Index<usize> for Blocks<T> {
+    type Output = T;
+
+    fn index(&self, at: usize) -> &T {
+        let (block, at) = (at / BLOCK_ENTRIES, at % BLOCK_ENTRIES);
+        &self.full.get(block).unwrap_or(&self.open)[at]
+    }
+}
+
+impl<T> IndexMut<usize> for Blocks<T> {
+    fn index_mut(&mut self, at: usize) -> &mut T {
+        let (block, at) = (at / BLOCK_ENTRIES, at % BLOCK_ENTRIES);
+        &mut self.full.get_mut(block).unwrap_or(&mut self.open)[at]
+    }
+}
+
+impl<T> IntoIterator for Blocks<T> {
+    type Item = T;
+    type IntoIter = Chain<Flatten<vec::IntoIter<Vec<T>>>, vec::IntoIter<T>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.full.into_iter().flatten().chain(self.open)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Around the ends of blocks it is what a vector would be.
+    #[test]
+    fn it_is_a_list() {
+        for length in [0, 1, 2, BLOCK_ENTRIES, BLOCK_ENTRIES + 1, 3 * BLOCK_ENTRIES - 1] {
+            let mut blocks = Blocks::default();
+            (0..length).for_each(|entry| blocks.push(entry));
+            assert_eq!((blocks.len(), blocks.is_empty()), (length, length == 0));
+            assert_eq!(blocks.first(), (length > 0).then_some(&0));
+            assert!(blocks.iter().copied().eq(0..length));
+            assert!((0..length).all(|at| blocks[at] == at));
+            if let Some(last) = length.checked_sub(1) {
+                blocks[last] += 7;
+                assert_eq!(blocks.iter().last(), Some(&(last + 7)));
+            }
+            assert_eq!(blocks.clone().into_iter().count(), length);
+        }
+    }
+}
