@@ -3,8 +3,12 @@
 use super::history::{History, Slot};
 use super::key_index::{KeyIndex, Versions};
 use super::removal::{Removal, Removals};
-use super::{LeaseId, Put, Record, Revision};
+use super::{Interval, LeaseId, Put, Record, Revision};
 use crate::store::hash;
+
+/// How many pages can be asked for their count in the time that visiting one key takes, at least:
+/// a count lies in the page itself, a key's version anywhere.
+const PAGES_PER_KEY: usize = 64;
 
 /// What the store holds.
 ///
@@ -38,7 +42,11 @@ impl Content {
     /// The place of a key's version that is alive at `at`.
     pub(super) fn alive(&self, key: &[u8], versions: &Versions, at: Revision) -> Option<Revision> {
         let newest = versions.newest_at(at)?;
-        if !versions.is_one() && self.history.is_removal(newest) {
+        let is_ended = match newest == versions.newest() {
+            true => versions.is_ended(),
+            false => self.history.is_removal(newest),
+        };
+        if is_ended {
             return None;
         }
         self.removals.ending(key, newest, at).is_none().then_some(newest)
@@ -50,17 +58,34 @@ impl Content {
         self.alive(key, versions, at).map(|place| self.history.record(place))
     }
 
+    /// How many keys of an interval are alive at `at`, where that is known without a visit to each:
+    /// nothing came behind it, and no removal is pending. It is charged to the slice.
+    pub(super) fn count(
+        &self,
+        interval: &Interval,
+        at: Revision,
+        keys: &mut usize,
+    ) -> Option<usize> {
+        if at < self.history.newest() || self.removals.len() > 0 {
+            return None;
+        }
+        let pages_max = keys.saturating_mul(PAGES_PER_KEY);
+        let counted = self.index.count(interval, pages_max);
+        *keys -= counted.map_or(pages_max, |(_, pages)| pages).div_ceil(PAGES_PER_KEY).min(*keys);
+        counted.map(|(count, _)| count)
+    }
+
     /// Writes a key at the open main revision. Answers the version before.
     pub(super) fn put(&mut self, put: &Put) -> Option<Record> {
         let main = self.history.revision();
-        let Some(versions) = self.index.versions_mut(&put.key) else {
+        let Some(mut changes) = self.index.changes(&put.key) else {
             let record = version_of(put, main, None);
             self.live_hash = self.live_hash.wrapping_add(record.hash());
             let place = self.history.push(Slot::Put(record.clone()));
             self.index.insert(record, Versions::one(place));
             return None;
         };
-        let newest = versions.newest();
+        let newest = changes.newest();
         let mut before = match self.history.slot(newest) {
             Slot::Put(record) => Some(record.clone()),
             Slot::Removal(_) => None,
@@ -69,13 +94,13 @@ impl Content {
             self.live_hash = self.live_hash.wrapping_sub(ended.hash());
             let end = Revision::end_of(main);
             if let Some(removal) = self.removals.ending(&put.key, newest, end) {
-                versions.push(removal);
+                changes.end(removal);
                 before = None;
             }
         }
         let record = version_of(put, main, before.as_ref());
         self.live_hash = self.live_hash.wrapping_add(record.hash());
-        versions.push(self.history.push(Slot::Put(record)));
+        changes.put(self.history.push(Slot::Put(record)));
         before
     }
 
@@ -90,16 +115,16 @@ impl Content {
         let Removal { interval, last, ended } = removal;
         let start = last.take();
         let mut seen: Option<&Record> = None;
-        for (key, versions) in self.index.range_mut(interval, start.as_ref()) {
+        for (key, mut changes) in self.index.range_mut(interval, start.as_ref()) {
             if *keys == 0 {
                 *last = seen.cloned().or_else(|| start.clone());
                 return false;
             }
             *keys -= 1;
             seen = Some(key);
-            let Some(newest) = versions.newest_at(place) else { continue };
+            let Some(newest) = changes.newest_at(place) else { continue };
             if newest == place {
-                let before = versions.before(place).expect("a tombstone ends a version");
+                let before = changes.before(place).expect("a tombstone ends a version");
                 ended.push(self.history.record(before));
                 continue;
             }
@@ -107,10 +132,10 @@ impl Content {
             if self.removals.ending(key.key(), newest, place).is_some() {
                 continue;
             }
-            assert!(versions.newest() == newest, "a newer put has made the tombstone already");
+            assert!(changes.newest() == newest, "a newer put has made the tombstone already");
             self.live_hash = self.live_hash.wrapping_sub(record.hash());
             ended.push(record);
-            versions.push(place);
+            changes.end(place);
         }
         true
     }
@@ -130,6 +155,11 @@ impl Content {
         let mut places = 0;
         for (key, versions) in self.index.iter() {
             places += versions.iter().count();
+            let is_ended = self.history.is_removal(versions.newest());
+            assert!(
+                versions.is_ended() == is_ended,
+                "a key knows whether its newest is a tombstone"
+            );
             for place in versions.iter() {
                 if let Slot::Put(record) = self.history.slot(place) {
                     assert!(record.key() == key.key(), "the index leads to the key's versions");

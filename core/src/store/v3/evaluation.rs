@@ -234,7 +234,7 @@ pub(super) fn read(
     keys: &mut usize,
 ) -> (Answer, Option<Task>) {
     let at = if range.revision > 0 { Revision::end_of(range.revision) } else { present };
-    let mut reading = Reading::new(range, at, present.main);
+    let mut reading = Reading::new(range, at, present.main, content, keys);
     if reading.advance(content, keys) {
         (Answer::Range(reading.finish()), None)
     } else {

@@ -17,7 +17,8 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use core::ops::{Bound, Range};
+use core::cell::Cell;
+use core::ops::{Bound, Deref, Range};
 
 use super::history::Moved;
 use super::page::Page;
@@ -42,6 +43,8 @@ pub(super) enum Versions {
 pub(super) struct Several {
     /// Ascending, without repetition.
     revisions: Vec<Revision>,
+    /// The newest is a tombstone.
+    is_ended: bool,
 }
 
 impl Versions {
@@ -83,15 +86,28 @@ impl Versions {
         }
     }
 
-    /// Adds a change behind the newest.
-    pub(super) fn push(&mut self, revision: Revision) {
+    /// Adds a put behind the newest change.
+    pub(super) fn put(&mut self, place: Revision) {
+        self.push(place, false);
+    }
+
+    /// Adds a tombstone behind the newest put.
+    pub(super) fn end(&mut self, place: Revision) {
+        assert!(!self.is_ended(), "a tombstone ends a version");
+        self.push(place, true);
+    }
+
+    fn push(&mut self, revision: Revision, is_ended: bool) {
         assert!(self.newest() < revision, "changes of a key are added in order");
         match self {
             Self::One { .. } => {
                 let revisions = alloc::vec![self.newest(), revision];
-                *self = Self::Many(Box::new(Several { revisions }));
+                *self = Self::Many(Box::new(Several { revisions, is_ended }));
             }
-            Self::Many(several) => several.revisions.push(revision),
+            Self::Many(several) => {
+                several.revisions.push(revision);
+                several.is_ended = is_ended;
+            }
         }
     }
 
@@ -106,9 +122,9 @@ impl Versions {
         }
     }
 
-    /// Whether the one change is a put, as it always is.
-    pub(super) fn is_one(&self) -> bool {
-        matches!(self, Self::One { .. })
+    /// Whether the newest change is a tombstone.
+    pub(super) fn is_ended(&self) -> bool {
+        matches!(self, Self::Many(several) if several.is_ended)
     }
 
     /// All changes.
@@ -118,6 +134,44 @@ impl Versions {
             Self::Many(several) => (None, several.revisions.as_slice()),
         };
         one.into_iter().chain(many.iter().copied())
+    }
+}
+
+/// The changes of one key, to be added to: its page counts the keys that are alive.
+#[derive(Debug)]
+pub(super) struct Changes<'a> {
+    versions: &'a mut Versions,
+    alive: &'a Cell<usize>,
+}
+
+impl<'a> Changes<'a> {
+    pub(super) fn new(versions: &'a mut Versions, alive: &'a Cell<usize>) -> Self {
+        Self { versions, alive }
+    }
+
+    /// See [`Versions::put`].
+    pub(super) fn put(&mut self, place: Revision) {
+        self.alive.set(self.alive.get() + usize::from(self.versions.is_ended()));
+        self.versions.put(place);
+    }
+
+    /// See [`Versions::end`].
+    pub(super) fn end(&mut self, place: Revision) {
+        self.versions.end(place);
+        self.alive.set(self.alive.get() - 1);
+    }
+
+    /// See [`Versions::move_places`].
+    pub(super) fn move_places(&mut self, moved: &Moved) {
+        self.versions.move_places(moved);
+    }
+}
+
+impl Deref for Changes<'_> {
+    type Target = Versions;
+
+    fn deref(&self) -> &Versions {
+        self.versions
     }
 }
 
@@ -147,12 +201,12 @@ impl KeyIndex {
         page.search(key).ok().map(|at| &page.entries()[at].versions)
     }
 
-    /// The changes of a key.
-    pub(super) fn versions_mut(&mut self, key: &[u8]) -> Option<&mut Versions> {
+    /// The changes of a key, to be added to.
+    pub(super) fn changes(&mut self, key: &[u8]) -> Option<Changes<'_>> {
         let below = (Bound::Unbounded, Bound::Included(key));
         let (_, page) = self.pages.range_mut::<[u8], _>(below).next_back()?;
         let at = page.search(key).ok()?;
-        Some(&mut page.entries_mut()[at].versions)
+        page.changes(at..at + 1).next().map(second)
     }
 
     /// Adds a key, named by a version of it.
@@ -210,17 +264,41 @@ impl KeyIndex {
         &'a mut self,
         interval: &'a Interval,
         last: Option<&'a Record>,
-    ) -> impl Iterator<Item = (&'a Record, &'a mut Versions)> {
+    ) -> impl Iterator<Item = (&'a Record, Changes<'a>)> {
         let bounds = bounds(interval, last);
         let first: Option<Bound<Box<[u8]>>> =
             bounds.map(|(start, _)| self.first_page(start).map(Into::into));
         let pages = first.map(|first| self.pages.range_mut((first, Bound::Unbounded)));
-        let entries = pages.into_iter().flatten().map_while(move |(_, page)| {
+        let changes = pages.into_iter().flatten().map_while(move |(_, page)| {
             let (start, end) = bounds?;
             let within = within(page, start, end)?;
-            Some(&mut page.entries_mut()[within])
+            Some(page.changes(within))
         });
-        entries.flatten().map(|entry| (&entry.version, &mut entry.versions))
+        changes.flatten()
+    }
+
+    /// How many keys of an interval have no tombstone behind their last put, and how many pages
+    /// had to be asked; none if those would be more than `pages_max`.
+    pub(super) fn count(&self, interval: &Interval, pages_max: usize) -> Option<(usize, usize)> {
+        let Some((start, end)) = bounds(interval, None) else { return Some((0, 0)) };
+        let last = match end {
+            Bound::Included(key) | Bound::Excluded(key) => self.first_page(Bound::Included(key)),
+            Bound::Unbounded => Bound::Unbounded,
+        };
+        let mut pages = self.pages.range::<[u8], _>((self.first_page(start), last)).map(second);
+        let edges = [pages.next(), pages.next_back()].into_iter().flatten();
+        let mut count = edges
+            .filter_map(|page| Some(page.alive_among(within(page, start, end)?)))
+            .sum::<usize>();
+        let mut asked = 2;
+        for page in pages {
+            asked += 1;
+            if asked > pages_max {
+                return None;
+            }
+            count += page.alive();
+        }
+        Some((count, asked))
     }
 
     /// Where the page lies that a range from `start` on begins in.
@@ -230,7 +308,7 @@ impl KeyIndex {
         below.next_back().map_or(Bound::Unbounded, |(place, _)| Bound::Included(place))
     }
 
-    /// Every key.
+    /// Every key, with its changes.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Record, &Versions)> {
         let entries = self.pages.values().flat_map(Page::entries);
         entries.map(|entry| (&entry.version, &entry.versions))
@@ -328,8 +406,8 @@ mod tests {
         let mut versions = Versions::one(at(2, 0));
         assert_eq!(versions.newest_at(at(1, 9)), None);
         assert_eq!(versions.before(at(2, 0)), None);
-        versions.push(at(3, 1));
-        versions.push(at(5, 0));
+        versions.put(at(3, 1));
+        versions.end(at(5, 0));
         let rows = [
             (at(1, 9), None, None),
             (at(2, 0), Some(at(2, 0)), None),
@@ -376,9 +454,17 @@ mod tests {
                 index.check();
             }
             prop_assert_eq!(index.len(), model.len());
+            for (key, main) in model.iter().filter(|(_, main)| *main % 3 == 0) {
+                let mut changes = index.changes(key).expect("the key was inserted");
+                changes.end(at(1_000, 0));
+                if main % 2 == 0 {
+                    changes.put(at(1_001, 0));
+                }
+            }
+            index.check();
             for (a, b) in asked {
                 prop_assert_eq!(
-                    index.versions(&a).map(|versions| versions.newest().main),
+                    index.versions(&a).and_then(|versions| versions.iter().next()).map(|at| at.main),
                     model.get(&a).copied()
                 );
                 let last = Record::new(1, 1, 1, 0, &b, b"");
@@ -400,6 +486,10 @@ mod tests {
                     let found: Vec<Vec<u8>> =
                         index.range_mut(&interval, after).map(|(key, _)| key.key().to_vec()).collect();
                     prop_assert_eq!(&found, &expected);
+                    let keys = index.range(&interval, None);
+                    let alive = keys.filter(|(_, versions)| !versions.is_ended()).count();
+                    let counted = index.count(&interval, usize::MAX);
+                    prop_assert_eq!(counted.map(|(count, _)| count), Some(alive));
                 }
             }
         }

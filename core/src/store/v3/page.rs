@@ -12,9 +12,11 @@
 //! Keys themselves are compared only among entries with the same head.
 
 use alloc::vec::Vec;
+use core::cell::Cell;
+use core::ops::Range;
 
 use super::Record;
-use super::key_index::Versions;
+use super::key_index::{Changes, Versions};
 
 /// Entries in a full page.
 pub(super) const PAGE_ENTRIES: usize = if cfg!(test) { 4 } else { 64 };
@@ -35,28 +37,47 @@ pub(super) struct Entry {
 /// # Invariants
 /// - Keys ascend, and so do heads.
 /// - The first `skip` bytes of all keys are the same.
+/// - `alive` of the keys have no tombstone behind their last put.
 #[derive(Debug, Default)]
 pub(super) struct Page {
     skip: usize,
     entries: Vec<Entry>,
+    alive: usize,
 }
 
 impl Page {
     /// A page of one entry.
     pub(super) fn of(version: Record, versions: Versions) -> Self {
-        let mut page = Self { skip: 0, entries: Vec::with_capacity(PAGE_ENTRIES) };
-        page.skip = version.key().len();
-        let head = head(version.key(), page.skip);
-        page.entries.push(Entry { head, version, versions });
-        page
+        let skip = version.key().len();
+        let mut entries = Vec::with_capacity(PAGE_ENTRIES);
+        let alive = usize::from(!versions.is_ended());
+        entries.push(Entry { head: head(version.key(), skip), version, versions });
+        Self { skip, entries, alive }
     }
 
     pub(super) fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    pub(super) fn entries_mut(&mut self) -> &mut [Entry] {
-        &mut self.entries
+    /// Some of the keys, with their changes to be added to.
+    pub(super) fn changes(
+        &mut self,
+        range: Range<usize>,
+    ) -> impl Iterator<Item = (&Record, Changes<'_>)> {
+        let alive = Cell::from_mut(&mut self.alive);
+        self.entries[range]
+            .iter_mut()
+            .map(|Entry { version, versions, .. }| (&*version, Changes::new(versions, alive)))
+    }
+
+    /// How many keys have no tombstone behind their last put.
+    pub(super) fn alive(&self) -> usize {
+        self.alive
+    }
+
+    /// How many of some of the keys have none.
+    pub(super) fn alive_among(&self, range: Range<usize>) -> usize {
+        self.entries[range].iter().filter(|entry| !entry.versions.is_ended()).count()
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -88,6 +109,7 @@ impl Page {
         let key = version.key();
         let shared = self.common().iter().zip(key).take_while(|(a, b)| a == b).count();
         let head = head(key, shared);
+        self.alive += usize::from(!versions.is_ended());
         self.entries.insert(at, Entry { head, version, versions });
         if shared < self.skip {
             self.set_skip(shared);
@@ -104,7 +126,9 @@ impl Page {
         let half = self.entries.len() / 2;
         let mut entries = Vec::with_capacity(PAGE_ENTRIES);
         entries.extend(self.entries.drain(half..));
-        let mut upper = Self { skip: self.skip, entries };
+        let mut upper = Self { skip: self.skip, entries, alive: 0 };
+        upper.alive = upper.alive_among(0..upper.entries.len());
+        self.alive -= upper.alive;
         self.lengthen_skip();
         upper.lengthen_skip();
         upper
@@ -135,6 +159,7 @@ impl Page {
             assert!(entry.version.key().starts_with(self.common()), "the common bytes are common");
             assert!(entry.head == head(entry.version.key(), self.skip), "heads follow them");
         }
+        assert!(self.alive == self.alive_among(0..self.entries.len()), "the living are counted");
     }
 }
 

@@ -16,8 +16,10 @@ pub(super) struct Reading {
     range: Range,
     at: Revision,
     walk: Walk,
-    /// How many candidates are looked at; none is all.
+    /// How many candidates are looked at; none is all. A mere count looks at none.
     fetch_max: Option<u64>,
+    /// The answer's count was known from the start.
+    is_counted: bool,
     /// Candidates looked at, and those of them that pass the filters.
     fetched: u64,
     matched: u64,
@@ -36,17 +38,32 @@ struct Kept {
 
 impl Reading {
     /// A read at `at`, answered with the store's `revision`.
-    pub(super) fn new(range: Range, at: Revision, revision: i64) -> Self {
+    pub(super) fn new(
+        range: Range,
+        at: Revision,
+        revision: i64,
+        content: &Content,
+        keys: &mut usize,
+    ) -> Self {
         // Order "none" by another target than the key is ascending, but among the first keys only
         // (etcd fetches limit + 1 keys and sorts those).
         let by_key = range.target == SortTarget::Key && range.order != SortOrder::Descend;
         let is_filtered = range.mod_revisions != (0, 0) || range.create_revisions != (0, 0);
         let fetches_all = range.order != SortOrder::None || is_filtered || range.limit == 0;
         let kept = Kept { records: Records::default(), ranked: (!by_key).then(BTreeSet::new) };
-        let answer = RangeAnswer { revision, keys_only: range.keys_only, ..RangeAnswer::default() };
+        let fetch_max = match range.count_only {
+            true => Some(0),
+            false => (!fetches_all).then(|| range.limit.saturating_add(1)),
+        };
+        // Who looks at every key counts on the way.
+        let count = fetch_max.and_then(|_| content.count(&range.interval, at, keys));
+        let mut answer =
+            RangeAnswer { revision, keys_only: range.keys_only, ..RangeAnswer::default() };
+        answer.count = count.unwrap_or(0) as u64;
         Self {
             walk: Walk::new(range.interval.clone()),
-            fetch_max: (!fetches_all).then(|| range.limit.saturating_add(1)),
+            fetch_max,
+            is_counted: count.is_some(),
             fetched: 0,
             matched: 0,
             range,
@@ -58,11 +75,15 @@ impl Reading {
 
     /// Visits, or moves, at most `keys` more keys; true when the answer is complete.
     pub(super) fn advance(&mut self, content: &Content, keys: &mut usize) -> bool {
-        let Self { range, at, walk, fetch_max, fetched, matched, kept, answer } = self;
+        let Self { range, at, walk, fetch_max, is_counted, fetched, matched, kept, answer } = self;
+        let is_enough = |fetched: u64| fetch_max.is_some_and(|max| fetched >= max);
+        if *is_counted && is_enough(*fetched) {
+            return kept.settle(keys);
+        }
         let progress = walk.advance(content, *at, keys, |place| {
-            answer.count += 1;
-            if range.count_only || fetch_max.is_some_and(|max| *fetched >= max) {
-                return true;
+            answer.count += u64::from(!*is_counted);
+            if is_enough(*fetched) {
+                return !*is_counted;
             }
             *fetched += 1;
             let record = content.history.record(place);
@@ -70,9 +91,9 @@ impl Reading {
                 *matched += 1;
                 kept.add(range, record);
             }
-            true
+            !(*is_counted && is_enough(*fetched))
         });
-        progress == Progress::Finished && kept.settle(keys)
+        progress != Progress::Paused && kept.settle(keys)
     }
 
     /// The answer, once everything was visited.

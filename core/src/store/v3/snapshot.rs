@@ -185,7 +185,7 @@ impl Loader {
                 self.placed.put(place, record.clone());
                 match &mut key {
                     None => key = Some((record.clone(), Versions::one(place))),
-                    Some((known, versions)) if known.key() == record.key() => versions.push(place),
+                    Some((known, versions)) if known.key() == record.key() => versions.put(place),
                     Some(_) => return Err(items.error("versions of two keys under one")),
                 }
                 before = Some(record);
@@ -193,7 +193,7 @@ impl Loader {
                 let (Some(ended), Some((_, versions))) = (before.take(), &mut key) else {
                     return Err(items.error("a tombstone that ends nothing"));
                 };
-                versions.push(place);
+                versions.end(place);
                 self.placed.remove(place, ended);
             }
         }
@@ -233,7 +233,7 @@ impl Loader {
         if !moved.is_empty() {
             let every = Interval::From(Bytes::from_static(&[0]));
             let keys = index.range_mut(&every, None);
-            keys.for_each(|(_, versions)| versions.move_places(&moved));
+            keys.for_each(|(_, mut changes)| changes.move_places(&moved));
         }
         let content = Content {
             index,
