@@ -19,10 +19,15 @@ pub enum Plant {
     AckBeforeSync,
     /// A crash takes the newest vote with it, durable or not.
     VoteNotPersisted,
+    /// Who lost its disk comes back under its old id.
+    WipedReturns,
 }
 
-const PLANTS: [(&str, Plant); 2] =
-    [("ack-before-sync", Plant::AckBeforeSync), ("vote-not-persisted", Plant::VoteNotPersisted)];
+const PLANTS: [(&str, Plant); 3] = [
+    ("ack-before-sync", Plant::AckBeforeSync),
+    ("vote-not-persisted", Plant::VoteNotPersisted),
+    ("wiped-returns", Plant::WipedReturns),
+];
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +56,7 @@ impl fmt::Display for Misuse {
 
 const USAGE: &str = "usage: cargo sim --seeds A..B [--world core|host] [--twice] [--plant BUG]
        cargo sim --seed N [--trace] [--world core|host] [--plant BUG]
-bugs:  ack-before-sync, vote-not-persisted";
+bugs:  ack-before-sync, vote-not-persisted, wiped-returns";
 
 impl Options {
     /// Reads the arguments behind the program's name.

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 
 use quorra_core::identity::MemberId;
 use quorra_core::raft::{Entry, Index, Message, Term};
+use quorra_core::store::membership::Membership as Shown;
 
+use super::membership::Membership;
 use super::{Verdict, Violation, require};
 
 /// What a running member shows of itself.
@@ -54,6 +56,7 @@ pub struct Consensus {
     hashes: BTreeMap<Index, u64>,
     members: BTreeMap<MemberId, Seen>,
     highest_term: Term,
+    membership: Membership,
 }
 
 impl Consensus {
@@ -121,6 +124,7 @@ impl Consensus {
     }
 
     fn matches(&mut self, entry: &Entry, before: Option<Term>) -> Verdict {
+        self.membership.saw(entry);
         let new = (entry.checksum, before);
         let first = self.entries.entry((entry.index, entry.term)).or_insert(new);
         let same = first.0 == entry.checksum
@@ -158,6 +162,7 @@ impl Consensus {
             self.leads(member, view.term)?;
             if before.is_none_or(|before| !before.leads || before.term != view.term) {
                 self.is_complete(member, view.term, &entry)?;
+                self.membership.elected(member, view.applied_index)?;
             }
         }
         let remembered = &mut self.members.entry(member).or_default().unapplied;
@@ -178,7 +183,9 @@ impl Consensus {
         for index in (view.applied_index.next().0..=view.last_index.0).map(Index) {
             unapplied.extend(entry(index).map(|entry| (index, entry.clone())));
         }
+        self.membership.log(member, view, &unapplied)?;
         self.members.entry(member).or_default().unapplied = unapplied;
+        self.membership.follow(&self.applied);
         view.state_hash.map_or(Ok(()), |state_hash| self.agrees(member, state_hash))
     }
 
@@ -215,6 +222,14 @@ impl Consensus {
     fn agrees(&mut self, member: MemberId, (index, hash): (Index, u64)) -> Verdict {
         let first = *self.hashes.entry(index).or_insert(hash);
         require(first == hash, || format!("member {member}'s state differs at index {index}"))
+    }
+
+    /// A member shows who the members are, after the entry at `applied`.
+    ///
+    /// # Errors
+    /// When the ledger says otherwise.
+    pub fn names(&self, member: MemberId, applied: Index, shown: &Shown) -> Verdict {
+        self.membership.shows(member, applied, shown)
     }
 
     /// A member told a client that the stores are this far.

@@ -67,8 +67,8 @@ impl CoreWorld {
         let member = &self.members[seat];
         let mut copy = member.disk.platter();
         let options = member::options(&self.swarm.knobs, member.id(), member.incarnation + 1, 0);
-        let founders = if seat < self.swarm.voters { self.founders() } else { Vec::new() };
-        let bootstrap = member::bootstrap(self.cluster, member.id(), founders);
+        let first = self.first_members(seat);
+        let bootstrap = member::bootstrap(self.cluster, member.id(), first);
         let now = member.clock.read(self.now);
         member::recover(&mut copy, options, Some(bootstrap), now).map_err(|error| {
             Violation(format!("a copy of m{seat}'s disk cannot be recovered: {error}"))

@@ -81,7 +81,8 @@ impl CoreWorld {
         let moves = usize::from(self.swarm.faults.contains_key(&Fault::Membership));
         let may_miss = (voters.len().saturating_sub(1) / 2).saturating_sub(moves);
         voters.retain(|seat| self.members[*seat].standing == Standing::Member);
-        let gone = self.members.iter().filter(|m| m.standing == Standing::Removed).count();
+        let is_gone = |standing| matches!(standing, Standing::Removed | Standing::Wiped);
+        let gone = self.members.iter().filter(|m| is_gone(m.standing) || m.replaces).count();
         self.chance.shuffle(&mut voters);
         if self.chance.per_mille(500) {
             for seat in voters.iter().take(may_miss.saturating_sub(gone)) {
@@ -151,6 +152,9 @@ impl CoreWorld {
         let lead = view(replica, None);
         if !self.waiting.is_empty() {
             return format!("{} requests are open", self.waiting.len());
+        }
+        if self.is_replacing() && !self.members.iter().any(|member| member.held_down) {
+            return "a member that lost its disk is not replaced".into();
         }
         for member in &self.members {
             if !replica.membership().members.contains_key(&member.id()) {

@@ -46,6 +46,8 @@ pub(crate) enum Standing {
     Spare,
     /// A member of the cluster.
     Member,
+    /// Its disk is lost; it is not to come back.
+    Wiped,
     /// It left for good.
     Removed,
 }
@@ -63,6 +65,10 @@ pub(crate) struct Member {
     pub(crate) newest_vote: Option<DiskRead>,
     /// It is not to be started for now.
     pub(crate) held_down: bool,
+    /// It belongs to the first configuration.
+    pub(crate) founder: bool,
+    /// It takes the place of one that lost its disk, and is not started yet.
+    pub(crate) replaces: bool,
 }
 
 impl Member {

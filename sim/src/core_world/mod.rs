@@ -19,6 +19,7 @@ pub(crate) mod clock;
 mod figure_8;
 mod finale;
 pub(crate) mod member;
+mod membership;
 mod nemesis;
 mod queue;
 mod step;
@@ -77,6 +78,9 @@ pub struct CoreWorld {
     members: Vec<Member>,
     seats: BTreeMap<MemberId, usize>,
     cluster: ClusterId,
+    founders: Vec<Identity>,
+    /// How many members got a used machine.
+    renewals: i64,
     network: Network,
     clients: Vec<Client>,
     workload: Workload,
@@ -100,7 +104,8 @@ impl CoreWorld {
         let mut chance = Chance::new(seed);
         let swarm = Swarm::draw(&mut chance);
         let identities: Vec<Identity> = (0..swarm.voters + swarm.spares).map(identity).collect();
-        let founders: Vec<MemberId> = identities[..swarm.voters].iter().map(|m| m.id).collect();
+        let founders = identities[..swarm.voters].to_vec();
+        let ids: Vec<MemberId> = founders.iter().map(|m| m.id).collect();
         let seats = identities.iter().enumerate().map(|(seat, m)| (m.id, seat)).collect();
         let members: Vec<Member> = identities
             .into_iter()
@@ -113,7 +118,9 @@ impl CoreWorld {
             queue: Queue::default(),
             members,
             seats,
-            cluster: ClusterId::of(&founders),
+            cluster: ClusterId::of(&ids),
+            founders,
+            renewals: 0,
             network: Network::new(swarm.weather.clone(), chance.fork()),
             clients: (0..swarm.clients).map(|_| Client::default()).collect(),
             workload: Workload::new(swarm.keys, swarm.large_ranges, chance.fork()),
@@ -166,8 +173,8 @@ impl CoreWorld {
     fn happen(&mut self, event: Event) -> Verdict {
         match event {
             Event::Turn(seat, incarnation) => self.on_turn(seat, incarnation),
-            Event::Deliver { from, to, incarnation, message } => {
-                self.on_delivery(from, to, incarnation, message);
+            Event::Deliver { sender, to, incarnation, message } => {
+                self.on_delivery(sender, to, incarnation, message);
                 Ok(())
             }
             Event::LaneDone(seat, incarnation, lane) => {
@@ -212,14 +219,13 @@ impl CoreWorld {
 
     /// Starts a member from what its disk holds.
     fn start(&mut self, seat: usize) -> Verdict {
-        let founders = self.founders();
+        let first = self.first_members(seat);
         let seed = self.chance.bits();
         let member = &mut self.members[seat];
         if member.process.is_some() || member.held_down || member.standing != Standing::Member {
             return Ok(());
         }
         member.incarnation += 1;
-        let first = if seat < self.swarm.voters { founders } else { Vec::new() };
         let bootstrap = member::bootstrap(self.cluster, member.id(), first);
         let options = member::options(&self.swarm.knobs, member.id(), member.incarnation, seed);
         let now = member.clock.read(self.now);
@@ -354,6 +360,9 @@ impl CoreWorld {
         process.compared = view.state_hash.map(|(index, _)| index).or(process.compared);
         let raft = process.replica.raft();
         self.consensus.shows(id, view, |index| raft.entry(index))?;
+        if view.state_hash.is_some() {
+            self.consensus.names(id, view.applied_index, process.replica.membership())?;
+        }
         let step = Step::Shows {
             seat,
             term: view.term.0,
@@ -487,6 +496,9 @@ impl CoreWorld {
         let Some(&to_seat) = self.seats.get(&to) else {
             return Err(Violation(format!("m{from} speaks to {to}, who is nobody")));
         };
+        if self.members[to_seat].id() != to {
+            return Ok(());
+        }
         if let Message::Raft(message) = &message {
             self.consensus.sent(self.members[from].id(), to, message)?;
             self.check_claim(from, to, message)?;
@@ -498,9 +510,10 @@ impl CoreWorld {
         let step = Step::Sent { from, to: to_seat, message: Summary::of(&message), copies };
         self.trace.record(self.now, &step);
         let incarnation = self.members[to_seat].incarnation;
+        let sender = (from, self.members[from].id());
         for arrival in arrivals {
             let message = message.clone();
-            let event = Event::Deliver { from, to: to_seat, incarnation, message };
+            let event = Event::Deliver { sender, to: to_seat, incarnation, message };
             self.queue.push(arrival, event);
         }
         if heard == Heard::Stake {
@@ -509,10 +522,16 @@ impl CoreWorld {
         Ok(())
     }
 
-    fn on_delivery(&mut self, from: usize, to: usize, incarnation: u64, message: Message) {
+    fn on_delivery(
+        &mut self,
+        (from, id): (usize, MemberId),
+        to: usize,
+        incarnation: u64,
+        message: Message,
+    ) {
         let step = Step::Arrived { from, to, message: Summary::of(&message) };
         self.trace.record(self.now, &step);
-        let input = Input::Peer(self.members[from].id(), message);
+        let input = Input::Peer(id, message);
         self.tell(to, incarnation, |inbox| &mut inbox.peers, input);
     }
 
@@ -534,6 +553,7 @@ impl CoreWorld {
         }
         self.start_added();
         self.advance_figure_8();
+        self.replace_wiped();
         Ok(())
     }
 
@@ -556,9 +576,9 @@ impl CoreWorld {
 
     // --- Looking around.
 
-    /// The members of the first configuration.
-    fn founders(&self) -> Vec<Identity> {
-        self.members[..self.swarm.voters].iter().map(|m| m.identity.clone()).collect()
+    /// What a member's log begins with: the first configuration, if it belongs to it.
+    fn first_members(&self, seat: usize) -> Vec<Identity> {
+        if self.members[seat].founder { self.founders.clone() } else { Vec::new() }
     }
 
     fn running(&self) -> Vec<usize> {
@@ -624,5 +644,7 @@ fn make_member(seat: usize, identity: Identity, swarm: &Swarm, chance: &mut Chan
         process: None,
         newest_vote: None,
         held_down: false,
+        founder: seat < swarm.voters,
+        replaces: false,
     }
 }

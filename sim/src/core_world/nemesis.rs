@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use quorra_core::identity::MemberId;
 use quorra_core::replica::Request;
-use quorra_core::store::membership::{Change, Member as Identity};
 
-use super::member::Standing;
 use super::queue::Event;
 use super::step::Step;
 use super::{CoreWorld, Waiting};
@@ -151,48 +148,5 @@ impl CoreWorld {
             _ => condition.failing = true,
         }
         self.queue.push(end, Event::DiskWell(victim));
-    }
-
-    /// Asks some member for one change: add a spare, promote, or remove.
-    fn change_membership(&mut self, victim: usize) {
-        let Some(replica) = self.members[victim].replica() else { return };
-        let membership = replica.membership();
-        let members: Vec<MemberId> = membership.members.keys().copied().collect();
-        let learners: Vec<MemberId> =
-            membership.members.values().filter(|m| m.is_learner).map(|m| m.id).collect();
-        let spares: Vec<Identity> = self
-            .members
-            .iter()
-            .filter(|member| member.standing == Standing::Spare)
-            .map(|member| member.identity.clone())
-            .collect();
-        let draw = self.chance.between(0, 9);
-        let change = match draw {
-            0..5 if !spares.is_empty() => {
-                let spare = spares[self.chance.index(spares.len())].clone();
-                Change::Add(Identity { is_learner: self.chance.per_mille(600), ..spare })
-            }
-            5..8 if !learners.is_empty() => Change::Promote(self.chance.pick(&learners)),
-            8.. if members.len() > 2 => Change::Remove(self.chance.pick(&members)),
-            _ => return,
-        };
-        let asked = self.leader().filter(|_| draw.is_multiple_of(2)).unwrap_or(victim);
-        self.ask(asked, Request::ChangeMembership(change), Waiting::Nemesis);
-    }
-
-    /// An operator starts members once some member shows that they were added.
-    pub(super) fn start_added(&mut self) {
-        for seat in self.swarm.voters..self.members.len() {
-            let id = self.members[seat].id();
-            let added = self.members[seat].standing == Standing::Spare
-                && self.running().iter().any(|other| {
-                    let replica = self.members[*other].replica();
-                    replica.is_some_and(|replica| replica.membership().members.contains_key(&id))
-                });
-            if added {
-                self.members[seat].standing = Standing::Member;
-                self.queue.push(self.now + 1, Event::Start(seat));
-            }
-        }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use quorra_core::disk::{DiskRead, Lane};
+use quorra_core::identity::MemberId;
 use quorra_core::replica::{Message, ReadId};
 
 use crate::faults::Fault;
@@ -13,7 +14,7 @@ pub(super) enum Event {
     /// A member's turn, if it still lives in that incarnation.
     Turn(usize, u64),
     /// A message arrives.
-    Deliver { from: usize, to: usize, incarnation: u64, message: Message },
+    Deliver { sender: (usize, MemberId), to: usize, incarnation: u64, message: Message },
     /// A disk lane is done with what it took up.
     LaneDone(usize, u64, Lane),
     /// A disk read is done.

@@ -95,6 +95,8 @@ pub(super) enum Step<'a> {
     Crashed { seat: usize, how: Crash },
     Stopped { seat: usize, reason: StopReason },
     Connected { a: usize, b: usize, up: bool },
+    Wiped { seat: usize },
+    Renewed { seat: usize },
     Struck(Fault),
     Parted(Partition),
     Phase(&'static str),
@@ -136,6 +138,8 @@ impl fmt::Display for Step<'_> {
             Self::Connected { a, b, up } => {
                 write!(f, "m{a} and m{b} {}", if *up { "connect" } else { "disconnect" })
             }
+            Self::Wiped { seat } => write!(f, "m{seat} has lost its disk"),
+            Self::Renewed { seat } => write!(f, "m{seat} is a new member now"),
             Self::Struck(fault) => write!(f, "--- fault: {fault:?}"),
             Self::Parted(partition) => write!(f, "--- partition: {partition:?}"),
             Self::Phase(phase) => write!(f, "=== {phase}"),
@@ -166,6 +170,7 @@ impl std::hash::Hash for Step<'_> {
             }
             Self::Crashed { seat, how } => (seat, how).hash(state),
             Self::Connected { a, b, up } => (a, b, up).hash(state),
+            Self::Wiped { seat } | Self::Renewed { seat } => seat.hash(state),
             Self::Struck(fault) => fault.hash(state),
             Self::Parted(partition) => partition.hash(state),
             Self::Phase(phase) => phase.hash(state),

@@ -410,6 +410,9 @@ impl HostWorld {
         let view = view(replica, process.compared);
         let raft = replica.raft();
         self.consensus.shows(member.identity.id, view, |index| raft.entry(index))?;
+        if view.state_hash.is_some() {
+            self.consensus.names(member.identity.id, view.applied_index, replica.membership())?;
+        }
         process.compared = view.state_hash.map(|(index, _)| index).or(process.compared);
         let step = Step::Shows {
             seat,

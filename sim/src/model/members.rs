@@ -37,6 +37,12 @@ impl Model {
         self.members.contains(&member)
     }
 
+    /// All of them, and whether each only learns.
+    #[must_use]
+    pub fn roster(&self) -> BTreeSet<(MemberId, bool)> {
+        self.members.iter().map(|id| (*id, self.learners.contains(id))).collect()
+    }
+
     fn is_taken(&self, urls: &[String], by_other_than: MemberId) -> bool {
         self.urls.iter().any(|(member, taken)| {
             *member != by_other_than && taken.iter().any(|url| urls.contains(url))
