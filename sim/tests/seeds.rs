@@ -66,7 +66,12 @@ fn a_seed_fixes_its_world() {
 
 #[test]
 fn planted_bugs_are_found() {
-    for (plant, seeds) in [(Plant::AckBeforeSync, 0..100), (Plant::VoteNotPersisted, 0..1_000)] {
+    let plants = [
+        (Plant::AckBeforeSync, 0..100),
+        (Plant::VoteNotPersisted, 0..1_000),
+        (Plant::WipedReturns, 0..1_000),
+    ];
+    for (plant, seeds) in plants {
         let options = Options { seeds, ..options(World::Core, Some(plant)) };
         let found =
             options.seeds.clone().any(|seed| runner::run_seed(seed, &options).verdict.is_err());

@@ -27,6 +27,11 @@ use crate::time::Instant;
 /// Counts entries of earlier terms too, which is wrong: to show that the simulator finds it.
 const PLANTED_PRIOR_TERM_COMMIT: bool = cfg!(feature = "planted-prior-term-commit");
 
+/// Changes members before an entry of its own term is applied, which is wrong: for the same reason.
+const PLANTED_EARLY_CHANGE: bool = cfg!(feature = "planted-early-change");
+/// Commits past a change by the old majority, which is wrong: for the same reason.
+const PLANTED_COMMIT_PAST_CHANGE: bool = cfg!(feature = "planted-commit-past-change");
+
 /// See the module.
 ///
 /// # Invariants
@@ -130,7 +135,7 @@ impl Leader {
         if self.handover.is_some() || self.leaving.is_some() {
             return Err(Refused::Transferring);
         }
-        let is_first_applied = state.applied_index >= self.first_index;
+        let is_first_applied = state.applied_index >= self.first_index || PLANTED_EARLY_CHANGE;
         if kind == EntryKind::Configuration
             && !(is_first_applied && state.log.first_change().is_none())
         {
@@ -332,7 +337,8 @@ impl Leader {
         }
         let counted = state.log.term(reached) == Some(state.term()) || PLANTED_PRIOR_TERM_COMMIT;
         assert!(counted, "only this term's are counted");
-        let capped = state.log.first_change().map_or(reached, |change| change.min(reached));
+        let change = state.log.first_change().filter(|_| !PLANTED_COMMIT_PAST_CHANGE);
+        let capped = change.map_or(reached, |change| change.min(reached));
         let before = state.commit_index;
         state.commit(capped);
         let committed = state.log.entries_behind(before).take_while(|entry| entry.index <= capped);

@@ -15,9 +15,11 @@ use super::{CoreWorld, Waiting};
 use crate::disk::{Condition, Crash, Disk};
 use crate::options::Plant;
 
-/// A disk may be lost while this many vote: one that was lost, and one more that a change under way
-/// may take, leave a majority of those that remain.
-const VOTERS_MIN: usize = 4;
+/// A disk may be lost while this many vote, whatever is under way: one that was lost, and one more
+/// that a change may take, leave a majority of those that remain.
+const VOTERS_SPARE: usize = 4;
+/// And while this many vote, if no change is under way.
+const VOTERS_MIN: usize = 3;
 
 impl CoreWorld {
     /// Asks some member for one change (add a spare, promote, or remove), or loses a disk.
@@ -28,7 +30,7 @@ impl CoreWorld {
         let learners: Vec<MemberId> =
             membership.members.values().filter(|m| m.is_learner).map(|m| m.id).collect();
         let spares = self.spares();
-        let draw = self.chance.between(0, 11);
+        let draw = self.chance.between(0, 15);
         let change = match draw {
             0..5 if !spares.is_empty() => {
                 let spare = spares[self.chance.index(spares.len())].clone();
@@ -38,8 +40,8 @@ impl CoreWorld {
             8..10 if members.len() > 2 && !self.is_replacing() => {
                 Change::Remove(self.chance.pick(&members))
             }
-            10 => return self.lose_disk(victim),
-            11 => return self.renew_removed(),
+            10..14 => return self.lose_disk(victim),
+            14.. => return self.renew_removed(),
             _ => return,
         };
         let asked = self.leader().filter(|_| draw.is_multiple_of(2)).unwrap_or(victim);
@@ -86,7 +88,8 @@ impl CoreWorld {
         let voters = members.values().filter(|member| !member.is_learner).count();
         let is_member = members.contains_key(&self.members[seat].id());
         let changes = self.waiting.values().any(|(.., asked)| matches!(asked, Waiting::Nemesis));
-        if voters < VOTERS_MIN || !is_member || changes || self.is_replacing() {
+        let enough = voters >= VOTERS_SPARE || voters >= VOTERS_MIN && self.is_quiet();
+        if !enough || !is_member || changes || self.is_replacing() {
             return;
         }
         self.crash(seat, Crash::Power);
@@ -97,6 +100,15 @@ impl CoreWorld {
             return self.queue.push(back, Event::Start(seat));
         }
         self.members[seat].standing = Standing::Wiped;
+    }
+
+    /// Whether every member runs, and no log holds a change that may still come.
+    fn is_quiet(&self) -> bool {
+        self.members.iter().filter(|member| member.standing == Standing::Member).all(|member| {
+            member.replica().is_some_and(|replica| {
+                replica.raft().last().index == replica.status().applied_index
+            })
+        })
     }
 
     fn empty_disk(&mut self, seat: usize) {
