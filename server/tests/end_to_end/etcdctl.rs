@@ -27,7 +27,7 @@ fn etcdctl(api: &str, endpoints: &str, arguments: &[&str], input: &str) -> Strin
     out.into_owned()
 }
 
-fn is_installed() -> bool {
+pub(crate) fn is_installed() -> bool {
     let version = Command::new("etcdctl").arg("--help").output().is_ok();
     if !version {
         eprintln!("etcdctl is not installed: its part is left out");

@@ -182,7 +182,8 @@ impl Cluster {
         };
         let insecure =
             flags.is_set("insecure-discovery") || flags.variable("INSECURE_DISCOVERY").is_some();
-        let mut endpoints = connect::discover(flags, insecure).map_err(wrong)?;
+        let found = connect::discover(flags, insecure).map_err(wrong)?;
+        let mut endpoints = found.endpoints;
         if endpoints.is_empty() {
             let given = match endpoints::given(flags) {
                 none if none.is_empty() => DEFAULT_ENDPOINTS.to_vec(),
@@ -191,7 +192,7 @@ impl Cluster {
             let parsed = given.into_iter().map(|text| Endpoint::parse(text, "http"));
             endpoints = parsed.collect::<Result<_, _>>().map_err(wrong)?;
         }
-        let mut client = connect::client(flags, dial_timeout).map_err(wrong)?;
+        let mut client = connect::client(flags, dial_timeout, found.server_name).map_err(wrong)?;
         if let Some(user) = flags.text_or("user", &["USERNAME", "USER"]) {
             let (name, password) = match flags.text_or("password", &["PASSWORD"]) {
                 Some(password) => (user.to_string(), password.to_string()),
@@ -256,6 +257,11 @@ impl Cluster {
             return Err(format!("unexpected status code {}", answer.status).into());
         }
         document::<Members>(&answer).map(|list| list.members)
+    }
+
+    /// The connections, to ask a server that is none of the endpoints.
+    pub(super) fn client(&mut self) -> &mut Client {
+        &mut self.client
     }
 
     /// When a command that begins now must have ended.
@@ -394,6 +400,7 @@ fn call_error(
     }
     match error {
         ClientError::Malformed(reason) => CallError::Server((*reason).to_string()),
+        error if connect::is_distrust(error) => CallError::Server(connect::describe(error)),
         error => CallError::Connection(connect::describe(error)),
     }
 }

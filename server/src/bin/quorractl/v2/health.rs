@@ -35,8 +35,6 @@ pub(super) fn run(flags: &Flags<'_>, out: &mut dyn Write) -> Outcome {
         let armed = Arc::new(AtomicBool::new(true));
         signal_hook::flag::register_conditional_shutdown(SIGINT, 0, armed)?;
     }
-    let mut client =
-        connect::client(flags, ANSWER_TIME).map_err(|reason| failed(SERVER_ERROR, reason))?;
     let mut cluster = Cluster::open_given(flags, out)?;
     let deadline = cluster.deadline();
     let members = match cluster.members(deadline) {
@@ -49,7 +47,7 @@ pub(super) fn run(flags: &Flags<'_>, out: &mut dyn Write) -> Outcome {
     loop {
         let mut healthy = 0;
         for member in &members {
-            healthy += usize::from(check(member, &mut client, out)?);
+            healthy += usize::from(check(member, cluster.client(), out)?);
         }
         writeln!(
             out,

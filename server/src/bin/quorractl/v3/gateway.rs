@@ -91,7 +91,8 @@ impl Gateway {
         };
         let dial_timeout = timeout("dial-timeout", "DIAL_TIMEOUT", 2)?;
         let insecure = flags.bool_or("insecure-discovery", "INSECURE_DISCOVERY").map_err(wrong)?;
-        let mut endpoints = connect::discover(flags, insecure.unwrap_or(true)).map_err(wrong)?;
+        let found = connect::discover(flags, insecure.unwrap_or(true)).map_err(wrong)?;
+        let mut endpoints = found.endpoints;
         if endpoints.is_empty() {
             let scheme = match connect::wants_tls(flags).map_err(wrong)? {
                 true => "https",
@@ -104,8 +105,8 @@ impl Gateway {
             let parsed = given.into_iter().map(|text| Endpoint::parse(text, scheme));
             endpoints = parsed.collect::<Result<_, _>>().map_err(wrong)?;
         }
-        let client =
-            connect::client(flags, dial_timeout).map_err(|reason| failed(BAD_ARGUMENTS, reason))?;
+        let client = connect::client(flags, dial_timeout, found.server_name)
+            .map_err(|reason| failed(BAD_ARGUMENTS, reason))?;
         let command_timeout = timeout("command-timeout", "COMMAND_TIMEOUT", 5)?;
         let debug = flags.is_set("debug");
         let mut gateway = Self { client, endpoints, command_timeout, debug };
