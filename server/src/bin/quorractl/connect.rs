@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use quorra::client::{Client, ClientError};
+use quorra::dns::{self, Resolver};
+use quorra::flags::ServiceRecords;
 use quorra::tls::{ClientTls, ClientTlsOptions};
+use quorra::urls::Url;
 
 use crate::endpoints::Endpoint;
 use crate::flags::Flags;
@@ -65,8 +68,17 @@ pub(crate) fn discover(flags: &Flags<'_>, insecure: bool) -> Result<Discovered, 
     let Some(domain) = flags.text_or("discovery-srv", &["DISCOVERY_SRV"]) else {
         return Ok(Discovered::default());
     };
-    let _ = insecure;
-    Err(format!("--discovery-srv {domain} is not built yet"))
+    let name = flags.text_or("discovery-srv-name", &["DISCOVERY_SRV_NAME"]).unwrap_or_default();
+    let records = ServiceRecords { domain: domain.to_string(), name: name.to_string() };
+    let found = dns::client_endpoints(&Resolver::system(), &records)?;
+    let mut endpoints = Vec::new();
+    for url in found.iter().map(Url::to_string) {
+        match insecure || url.starts_with("https://") {
+            true => endpoints.push(Endpoint::parse(&url, "https")?),
+            false => eprintln!("ignoring discovered insecure endpoint {url:?}"),
+        }
+    }
+    Ok(Discovered { endpoints, server_name: (!insecure).then_some(records.domain) })
 }
 
 /// Whether the server was reached, but one side does not trust the other.
