@@ -53,6 +53,8 @@ pub const TXN_OPS_MAX: usize = 128;
 pub const TXN_DEPTH_MAX: usize = 16;
 /// How many components a v2 path may have.
 pub const V2_PATH_DEPTH_MAX: usize = 1_000;
+/// What v2 users and roles may take together; a checkpoint copies them in one go.
+pub const V2_AUTH_BYTES_MAX: usize = 4 << 20;
 /// Events that the v2 history keeps (etcd).
 pub const V2_HISTORY_EVENTS: usize = 1_000;
 /// Events that wait for one v2 watcher (etcd).

@@ -131,7 +131,10 @@ impl Member {
             Action::Connect(connection, _) => self.host.input(self.now, Input::Closed(connection)),
             Action::Ready => self.ready = true,
             Action::Stop(reason) => panic!("no client can stop a member: {reason:?}"),
-            Action::Pause(..) | Action::Job(..) | Action::Notice(_) | Action::Log(..) => {}
+            Action::Job(id, job) => {
+                self.host.input(self.now, Input::Job(id, job.simulated()));
+            }
+            Action::Pause(..) | Action::Notice(_) | Action::Log(..) => {}
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 
-use quorra_core::replica::{Job, JobResult};
+use bytes::Bytes;
 
 /// The open generator.
 #[derive(Debug)]
@@ -24,14 +24,10 @@ impl Entropy {
         Ok(u64::from_le_bytes(bytes))
     }
 
-    /// Does a job of the replica's.
-    pub fn perform(&mut self, job: &Job) -> io::Result<JobResult> {
-        match *job {
-            Job::Secret(length) => {
-                let mut secret = vec![0; length];
-                self.file.read_exact(&mut secret)?;
-                Ok(JobResult::Secret(secret.into()))
-            }
-        }
+    /// As many bytes that nobody can guess.
+    pub fn secret(&mut self, length: usize) -> io::Result<Bytes> {
+        let mut secret = vec![0; length];
+        self.file.read_exact(&mut secret)?;
+        Ok(secret.into())
     }
 }

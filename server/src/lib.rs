@@ -25,6 +25,7 @@ pub mod reactor;
 pub mod start;
 pub mod tls;
 pub mod urls;
+pub mod workers;
 
 /// The release of etcd that clients take a member for: what `/version` and `Status` say.
 pub const ETCD_VERSION: &str = "3.5.33";

@@ -24,6 +24,7 @@ use crate::network::MemberTls;
 use crate::proxy;
 use crate::reactor::{Ended, Network, Reactor, Waiter};
 use crate::tls::ClientTls;
+use crate::workers::Workers;
 
 /// Beside the election timeout, what connecting to an address of a peer may take (etcd).
 const DIAL_TIME: Duration = Duration::from_secs(1);
@@ -135,7 +136,8 @@ fn run(config: &Config, command_line: Vec<String>) -> Result<Ended, String> {
         dial_timeout: config.election_timeout + DIAL_TIME,
         dial_tls: tls.dialing,
     };
-    Reactor::new(waiter, clock, host, Some(disk), entropy, network)
+    let workers = Workers::start(entropy, config.bcrypt_cost, waiter.wake()).map_err(system)?;
+    Reactor::new(waiter, clock, host, Some(disk), Some(workers), network)
         .and_then(Reactor::run)
         .map_err(system)
 }

@@ -40,8 +40,10 @@ pub(super) fn refuse(view: &View<'_>, request: &Request) -> Option<Failure> {
     if is_learner(view) && !is_allowed_on_learner(request) {
         return Some(Failure::Learner);
     }
-    match request {
-        Request::V2Write(_) | Request::V3Write(_) if view.log_is_full => Some(Failure::NoSpace),
+    match request.asked() {
+        Request::V2Write(_) | Request::V2Auth { .. } | Request::V3Write(_) if view.log_is_full => {
+            Some(Failure::NoSpace)
+        }
         Request::V3Write(write) => refuse_over_quota(view, write),
         Request::ChangeMembership(change) => refuse_change(view, change),
         Request::TransferLeadership(target) => refuse_transfer(view, *target),
@@ -54,8 +56,11 @@ fn is_learner(view: &View<'_>) -> bool {
 }
 
 fn is_allowed_on_learner(request: &Request) -> bool {
-    match request {
-        Request::Publish { .. } | Request::V2Watch(_) => true,
+    match request.asked() {
+        Request::Publish { .. }
+        | Request::V2Watch(_)
+        | Request::Authenticate { .. }
+        | Request::CaughtUp => true,
         read => is_read(read) && !is_linearizable(read),
     }
 }
@@ -73,7 +78,7 @@ fn is_read(request: &Request) -> bool {
 
 /// Whether a read must be as new as its request.
 pub(super) fn is_linearizable(request: &Request) -> bool {
-    match request {
+    match request.asked() {
         Request::V2Get { quorum, .. } => *quorum,
         Request::V3Range { serializable, .. } | Request::V3ReadTxn { serializable, .. } => {
             !serializable

@@ -1,7 +1,10 @@
 //! The replica's door: everything that can come in, and everything that can go out.
 
 use alloc::collections::VecDeque;
+use alloc::format;
+use alloc::vec;
 use alloc::vec::Vec;
+use core::fmt;
 
 use bytes::Bytes;
 
@@ -9,6 +12,7 @@ use super::{Reply, Request};
 use crate::disk::{DiskFailure, DiskOp, DiskRead, Lane, Ticket};
 use crate::identity::{Incarnation, MemberId};
 use crate::raft;
+use crate::store::v2::auth::PasswordHash;
 
 /// Names a client's request, from its arrival to its reply. Chosen by the driver, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,11 +26,46 @@ pub struct ReadId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(pub u64);
 
-/// Work that needs what the core must not have.
+/// A password as a client gave it. It is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(pub Bytes);
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(..)")
+    }
+}
+
+/// Work that needs what the core must not have: chance, or time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Job {
     /// As many random bytes, fit for secrets.
     Secret(usize),
+    /// Hash this with bcrypt, at the cost that the operator chose.
+    HashPassword(Password),
+    /// Find out whether this password has that hash.
+    VerifyPassword {
+        /// What is stored.
+        hash: PasswordHash,
+        /// What was given.
+        password: Password,
+    },
+}
+
+impl Job {
+    /// What a driver answers that has neither chance nor time to lose: simulators, fuzzers and
+    /// tests. Its hashes hide nothing, and its secrets are known.
+    #[must_use]
+    pub fn simulated(self) -> JobResult {
+        let hash = |password: &Password| PasswordHash(format!("hash of {:?}", password.0));
+        match self {
+            Self::Secret(length) => JobResult::Secret(vec![7; length].into()),
+            Self::HashPassword(password) => JobResult::Hashed(hash(&password)),
+            Self::VerifyPassword { hash: stored, password } => {
+                JobResult::Verified(hash(&password) == stored)
+            }
+        }
+    }
 }
 
 /// What came of a job.
@@ -34,6 +73,10 @@ pub enum Job {
 pub enum JobResult {
     /// See [`Job::Secret`].
     Secret(Bytes),
+    /// See [`Job::HashPassword`].
+    Hashed(PasswordHash),
+    /// See [`Job::VerifyPassword`].
+    Verified(bool),
 }
 
 /// What members say to each other.

@@ -19,10 +19,15 @@ impl Jobs {
         self.waiting.len()
     }
 
+    /// An id for a job that somebody else waits for.
+    pub(super) fn next_id(&mut self) -> JobId {
+        self.begun += 1;
+        JobId(self.begun)
+    }
+
     /// A job for this request.
     pub(super) fn begin(&mut self, request: RequestId) -> JobId {
-        self.begun += 1;
-        let id = JobId(self.begun);
+        let id = self.next_id();
         self.waiting.insert(id, request);
         id
     }

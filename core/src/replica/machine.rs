@@ -7,6 +7,7 @@ use super::writes::Writes;
 use super::{Failure, Request, RequestId, Response};
 use crate::limits;
 use crate::raft::{Index, Position, Raft};
+use crate::store::v2::auth::Claim;
 use crate::store::{Outcome, State, WorkId};
 
 /// What a client is to be told.
@@ -127,9 +128,10 @@ impl Machine {
         &mut self,
         id: RequestId,
         request: &Request,
+        claim: Option<&Claim>,
     ) -> Option<Result<Response, Failure>> {
         let outcome = match request {
-            Request::V2Get { get, .. } => self.state.v2_get(get),
+            Request::V2Get { get, .. } => self.state.v2_get(get, claim),
             Request::V3Range { range, .. } => self.state.range(range),
             Request::V3ReadTxn { txn, .. } => self.state.read_txn(txn),
             other => unreachable!("{other:?} is not a read of a store"),
@@ -164,6 +166,7 @@ impl Machine {
 fn response(outcome: Outcome) -> Result<Response, Failure> {
     match outcome {
         Outcome::V2(outcome) => Ok(Response::V2(outcome)),
+        Outcome::V2Auth(outcome) => Ok(Response::V2Auth(outcome)),
         Outcome::V3(outcome) => Ok(Response::V3(outcome)),
         Outcome::Members(Ok(members)) => Ok(Response::Members(members)),
         Outcome::Members(Err(refusal)) => Err(Failure::Membership(refusal)),

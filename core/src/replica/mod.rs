@@ -34,7 +34,9 @@
 mod admission;
 mod alone;
 mod bulk_lane;
+mod callers;
 mod checkpoints;
+mod credentials;
 mod door;
 mod duties;
 mod inbound;
@@ -55,11 +57,12 @@ mod writes;
 use alloc::vec::Vec;
 
 pub use door::{
-    Effect, Effects, Input, Job, JobId, JobResult, Message, ReadId, RequestId, StopReason,
+    Effect, Effects, Input, Job, JobId, JobResult, Message, Password, ReadId, RequestId, StopReason,
 };
 pub use recovery::{Bootstrap, Options, Recovery, RecoveryError, RecoveryStep};
 pub use request::{Failure, Header, Reply, Request, Response, Status};
 
+use credentials::Credentials;
 use duties::Duties;
 use inbound::{Installed, Taken};
 use jobs::Jobs;
@@ -78,6 +81,7 @@ use crate::random::Random;
 use crate::store::State;
 use crate::store::command::Body;
 use crate::store::membership::Membership;
+use crate::store::v2::auth::Claim;
 use crate::time::{Duration, Instant, Now};
 
 /// How long a member that was asked to go tries to hand leadership over.
@@ -97,6 +101,7 @@ pub struct Replica {
     early: EarlyReads,
     watches: Watches,
     jobs: Jobs,
+    credentials: Credentials,
     peers: Peers,
     duties: Duties,
     leader_changed_at: Option<Instant>,
@@ -131,6 +136,7 @@ impl Replica {
             early: EarlyReads::default(),
             watches: Watches::default(),
             jobs: Jobs::default(),
+            credentials: Credentials::default(),
             peers: Peers::default(),
             duties: Duties::default(),
             leader_changed_at: None,
@@ -181,6 +187,7 @@ impl Replica {
             self.proposals.writes.deadline(),
             self.reads.deadline(),
             self.early.deadline(),
+            self.credentials.deadline(),
             self.storage.deadline(),
             duty,
             handover,
@@ -202,7 +209,7 @@ impl Replica {
         if self.raft.role() == RoleName::Leader && self.machine.applied().term == self.raft.term() {
             let due = self.duties.due(self.now, self.machine.state(), &self.options.version);
             if let Some(body) = due {
-                self.write(None, body, effects);
+                self.write(None, None, body, effects);
             }
         }
         self.advance_removal(effects);
@@ -221,6 +228,9 @@ impl Replica {
         for read in self.reads.expire(now) {
             let failure = self.timeout_failure(read.since);
             self.reply(read.id, Err(failure), effects);
+        }
+        for request in self.credentials.expire(now) {
+            self.reply(request, Err(Failure::Timeout), effects);
         }
         while let Some(read) = self.early.expire(now) {
             self.reply(read.id, Err(Failure::Timeout), effects);
@@ -285,14 +295,21 @@ impl Replica {
             return;
         }
         match request {
-            Request::V2Write(write) => self.write(Some(id), Body::V2(write), effects),
-            Request::V3Write(write) => self.write(Some(id), Body::V3(write), effects),
+            Request::V2Write(write) => self.write(Some(id), None, Body::V2(write), effects),
+            Request::V3Write(write) => self.write(Some(id), None, Body::V3(write), effects),
+            Request::OnBehalf { claim, request } => self.on_behalf(id, claim, request, effects),
+            Request::V2Auth { change, password } => {
+                self.change_auth(id, change, password, None, effects);
+            }
+            Request::Authenticate { user, password } => {
+                self.authenticate(id, user, password, effects);
+            }
             Request::Publish { name, client_urls } => {
                 let body = Body::Publish { member: self.member, name, client_urls };
-                self.write(Some(id), body, effects);
+                self.write(Some(id), None, body, effects);
             }
             Request::ChangeMembership(change) => {
-                self.write(Some(id), Body::Membership(change), effects);
+                self.write(Some(id), None, Body::Membership(change), effects);
             }
             Request::TransferLeadership(target) => {
                 let now = self.now.monotonic;
@@ -309,8 +326,9 @@ impl Replica {
 
     /// etcd looks up its auth switch in the store for each keys request, and counts that.
     fn count_v2(&mut self, request: &Request) {
-        if matches!(request, Request::V2Write(_) | Request::V2Get { .. } | Request::V2Watch(_)) {
-            self.machine.state_mut().v2_mut().count_auth_read(false);
+        let asked = request.asked();
+        if matches!(asked, Request::V2Write(_) | Request::V2Get { .. } | Request::V2Watch(_)) {
+            self.machine.state_mut().v2_mut().count_auth_read();
         }
     }
 
@@ -335,10 +353,17 @@ impl Replica {
         (proposals, Way { now: *now, options, raft, peers, membership, effects })
     }
 
-    /// Proposes a command, or passes it on. None asks on the member's own behalf.
-    fn write(&mut self, request: Option<RequestId>, body: Body, effects: &mut Effects) {
+    /// Proposes a command, or passes it on. Without a request the member asks on its own behalf.
+    fn write(
+        &mut self,
+        request: Option<RequestId>,
+        claim: Option<&Claim>,
+        body: Body,
+        effects: &mut Effects,
+    ) {
+        let user = Claim::encode(claim);
         let (proposals, mut way) = self.way(effects);
-        if let Some((request, failure)) = proposals.begin(request, body, &mut way) {
+        if let Some((request, failure)) = proposals.begin(request, user, body, &mut way) {
             self.reply(request, Err(failure), effects);
         }
     }
@@ -359,15 +384,16 @@ impl Replica {
 
     /// Answers a read from the applied state.
     fn answer(&mut self, read: Read, effects: &mut Effects) {
-        let Read { id, request, .. } = read;
+        let id = read.id;
+        let (request, claim) = read.request.split();
         let outcome = match request {
-            Request::V2Watch(watch) => Ok(self.watches.open(id, &watch, self.machine.state_mut())),
+            Request::V2Watch(watch) => Ok(self.watch(id, &watch, claim.as_ref())),
             Request::Members { .. } => {
                 let members = self.machine.state().membership().members.values();
                 Ok(Response::Members(members.cloned().collect()))
             }
-            Request::Barrier => Ok(Response::Done),
-            store_read => match self.machine.read(id, &store_read) {
+            Request::Barrier | Request::CaughtUp => Ok(Response::Done),
+            store_read => match self.machine.read(id, &store_read, claim.as_ref()) {
                 Some(outcome) => outcome,
                 None => return,
             },
@@ -376,9 +402,11 @@ impl Replica {
     }
 
     fn on_job(&mut self, id: JobId, result: JobResult, effects: &mut Effects) {
-        let Some(request) = self.jobs.finish(id) else { return };
-        match result {
-            JobResult::Secret(secret) => self.reply(request, Ok(Response::Secret(secret)), effects),
+        match (self.jobs.finish(id), result) {
+            (Some(request), JobResult::Secret(secret)) => {
+                self.reply(request, Ok(Response::Secret(secret)), effects);
+            }
+            (_, result) => self.on_credentials(id, result, effects),
         }
     }
 
@@ -386,6 +414,7 @@ impl Replica {
         self.jobs.cancel(id);
         self.watches.close(id, self.machine.state_mut());
         self.machine.cancel(id);
+        self.credentials.cancel(id);
     }
 
     fn on_durable(&mut self, lane: Lane, ticket: Ticket, effects: &mut Effects) {
@@ -594,7 +623,8 @@ impl Replica {
         }
         let reads = self.reads.drain().into_iter().chain(self.early.release());
         let waiting = self.proposals.writes.drain().into_iter().chain(reads.map(|read| read.id));
-        for request in waiting.chain(self.jobs.drain()) {
+        let at_jobs = self.jobs.drain().into_iter().chain(self.credentials.drain());
+        for request in waiting.chain(at_jobs) {
             self.reply(request, Err(Failure::Stopped), effects);
         }
         self.stopped = true;

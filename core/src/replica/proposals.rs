@@ -63,6 +63,7 @@ impl Proposals {
     pub(super) fn begin(
         &mut self,
         request: Option<RequestId>,
+        user: Bytes,
         body: Body,
         way: &mut Way<'_>,
     ) -> Told {
@@ -70,7 +71,7 @@ impl Proposals {
         let deadline = deadline(way.now, way.options);
         let identity = self.writes.open(request, way.now.monotonic, deadline);
         let kind = command::entry_kind(&body);
-        let command = Command { identity, stamp: way.now.wall, user: Bytes::new(), body };
+        let command = Command { identity, stamp: way.now.wall, user, body };
         let payload = command.encode();
         if payload.len() > limit {
             return self.refuse(identity.counter, Failure::TooLarge);

@@ -1,5 +1,6 @@
 //! What clients can ask of a replica, already parsed, and what it answers.
 
+use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -7,6 +8,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::Password;
 use crate::identity::{ClusterId, MemberId};
 use crate::raft::{Index, Term};
 use crate::store::membership::Member;
@@ -24,6 +26,30 @@ pub enum Request {
         /// Whether it waits for a read-index round.
         quorum: bool,
     },
+    /// The same on behalf of a caller, while v2's rules count. A write, a read or a watch of the v2
+    /// store, a change of users and roles, or of the membership.
+    OnBehalf {
+        /// Who asks. That it is this user was checked.
+        claim: v2::auth::Claim,
+        /// What is asked.
+        request: Box<Self>,
+    },
+    /// Changes v2's users and roles.
+    V2Auth {
+        /// What changes, without the hash of a new password.
+        change: v2::auth::Change,
+        /// The new password.
+        password: Option<Password>,
+    },
+    /// Whether this is the password of a v2 user: answered by [`Response::Authenticated`].
+    Authenticate {
+        /// The user's name.
+        user: Bytes,
+        /// What was given.
+        password: Password,
+    },
+    /// Answers as soon as this member's state is no older than what it showed before its start.
+    CaughtUp,
     /// A v2 watch: answered by [`Response::V2Watching`], then by [`Response::V2Event`]s, until it
     /// is cancelled or [`Response::V2WatchEnd`] came.
     V2Watch(v2::Watch),
@@ -99,6 +125,11 @@ pub enum Response {
     /// Nothing will follow: the watcher was too slow, or had its one event from the history. The
     /// connection of a stream stays open, silent (as in etcd).
     V2WatchEnd,
+    /// To a change of v2 users and roles; a refusal for want of permission to any request of an
+    /// administrator.
+    V2Auth(Result<v2::auth::Answer, v2::auth::Refusal>),
+    /// Whether the password was right.
+    Authenticated(bool),
     /// To a v3 request. The error is the store's, and is replicated like a success.
     V3(Result<v3::Answer, v3::Error>),
     /// To [`Request::Members`], sorted by id, and to a change of membership.

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::checkpoint::Writer;
 use super::command::{self, Body, Command, Identity};
 use super::membership::{Change, Member, Membership, Refusal};
+use super::v2::auth::{Access, Caller, Claim};
 use super::{hash, v2, v3};
 use crate::codec::{DecodeError, Reader, Write};
 use crate::identity::{ClusterId, MemberId};
@@ -22,6 +23,8 @@ pub struct WorkId(pub u64);
 pub enum Outcome {
     /// Of a v2 write.
     V2(Result<Rc<v2::Event>, v2::Error>),
+    /// Of a change of v2 users and roles.
+    V2Auth(Result<v2::auth::Answer, v2::auth::Refusal>),
     /// Of a v3 write.
     V3(Result<v3::Answer, v3::Error>),
     /// Of a change of the membership: the members after it.
@@ -151,19 +154,21 @@ impl State {
             return Err(DecodeError { rule: "a command in an entry of another kind", offset: 0 });
         }
         self.stamp = self.stamp.max(command.stamp);
-        let outcome = self.carry_out(command.body);
+        let claim = Claim::decode(&command.user);
+        let outcome = self.carry_out(command.body, claim.as_ref());
         let is_configuration = entry.kind == EntryKind::Configuration;
         let configuration = is_configuration.then(|| self.membership.configuration());
         Ok(Applied { identity: Some(command.identity), outcome, configuration })
     }
 
-    fn carry_out(&mut self, body: Body) -> Outcome {
+    fn carry_out(&mut self, body: Body, claim: Option<&Claim>) -> Outcome {
         match body {
             Body::V3(write) => {
                 let work = self.new_work();
                 self.v3.apply(write, work).map_or(Outcome::Later(work), Outcome::V3)
             }
-            Body::V2(write) => Outcome::V2(self.v2.apply(&write, self.stamp)),
+            Body::V2(write) => Outcome::V2(self.write_v2(&write, claim)),
+            Body::V2Auth(change) => Outcome::V2Auth(self.change_auth(&change, claim)),
             Body::V2Sync => {
                 self.expiring = Some(self.stamp);
                 self.expire();
@@ -178,8 +183,37 @@ impl State {
                 self.cluster_version = Some(version);
                 Outcome::Done
             }
+            Body::Membership(_) if claim.is_some_and(|claim| !self.is_administrator(claim)) => {
+                Outcome::V2Auth(Err(v2::auth::Refusal::NotPermitted))
+            }
             Body::Membership(change) => Outcome::Members(self.change_members(change)),
         }
+    }
+
+    /// Whoever was not asked for a name counts as a guest, if that matters by now.
+    fn write_v2(
+        &mut self,
+        write: &v2::Write,
+        claim: Option<&Claim>,
+    ) -> Result<Rc<v2::Event>, v2::Error> {
+        self.v2.authorize(claim, write.path(), Access::Write)?;
+        self.v2.apply(write, self.stamp)
+    }
+
+    fn change_auth(
+        &mut self,
+        change: &v2::auth::Change,
+        claim: Option<&Claim>,
+    ) -> Result<v2::auth::Answer, v2::auth::Refusal> {
+        let caller = claim.map_or(&Caller::Guest, |claim| &claim.caller);
+        if !self.v2.auth().permits_administration(caller) {
+            return Err(v2::auth::Refusal::NotPermitted);
+        }
+        self.v2.change_auth(change)
+    }
+
+    fn is_administrator(&self, claim: &Claim) -> bool {
+        self.v2.auth().permits_administration(&claim.caller)
     }
 
     fn new_work(&mut self) -> WorkId {
@@ -255,8 +289,9 @@ impl State {
     }
 
     /// Reads a v2 node.
-    pub fn v2_get(&mut self, get: &v2::Get) -> Outcome {
-        Outcome::V2(self.v2.get(get))
+    pub fn v2_get(&mut self, get: &v2::Get, claim: Option<&Claim>) -> Outcome {
+        let permitted = self.v2.authorize(claim, &get.path, Access::Read);
+        Outcome::V2(permitted.and_then(|()| self.v2.get(get)))
     }
 
     /// The v2 store, for statistics.

@@ -8,8 +8,7 @@ use quorra_core::identity::{ClusterId, Incarnation, MemberId};
 use quorra_core::limits;
 use quorra_core::raft;
 use quorra_core::replica::{
-    self, Bootstrap, Effect, Effects, Input, Job, JobResult, Options, Recovery, RecoveryStep,
-    Replica, RequestId,
+    self, Bootstrap, Effect, Effects, Input, Options, Recovery, RecoveryStep, Replica, RequestId,
 };
 use quorra_core::store::membership;
 use quorra_core::time::{Duration, Instant, Now, WallTime};
@@ -155,10 +154,7 @@ impl Member {
                 }
             }
             Effect::Stop(reason) => panic!("the member stops: {reason:?}"),
-            Effect::Job(id, Job::Secret(length)) => {
-                let secret = JobResult::Secret(vec![7; length].into());
-                inputs.push_back(Input::Job(id, secret));
-            }
+            Effect::Job(id, job) => inputs.extend([Input::Job(id, job.simulated()), Input::Flush]),
             Effect::Send(..) | Effect::Members | Effect::Notice(_) => {}
         }
     }

@@ -121,6 +121,8 @@ pub struct Config {
     pub host_whitelist: Vec<String>,
     /// TLS.
     pub security: Security,
+    /// `--bcrypt-cost`
+    pub bcrypt_cost: u32,
     /// `--log-level`
     pub log_level: LevelFilter,
     /// `--proxy` and its kind.
@@ -232,6 +234,7 @@ impl Config {
             cors: values.names("cors"),
             host_whitelist: values.names("host-whitelist"),
             security: Security::read(&values)?,
+            bcrypt_cost: bcrypt_cost(&values)?,
             log_level: logging::level(&log_level)
                 .ok_or_else(|| format!("unrecognized level: {log_level:?}"))?,
             proxy,
@@ -299,6 +302,13 @@ fn proxy_flags(values: &Values<'_>) -> Result<ProxyFlags, String> {
         write_timeout: milliseconds("proxy-write-timeout")?,
         read_timeout: milliseconds("proxy-read-timeout")?,
     })
+}
+
+/// What bcrypt itself allows. etcd takes anything else for 10.
+fn bcrypt_cost(values: &Values<'_>) -> Result<u32, String> {
+    let cost = values.number("bcrypt-cost");
+    let allowed = u32::try_from(cost).ok().filter(|cost| (4..=31).contains(cost));
+    allowed.ok_or_else(|| format!("--bcrypt-cost must be from 4 to 31 (set to {cost})"))
 }
 
 fn request_bytes(values: &Values<'_>) -> Result<usize, String> {
@@ -377,6 +387,7 @@ mod tests {
     #[test]
     fn sizes_have_bounds() {
         assert!(read(&[("snapshot-count", "-1")]).is_err());
+        assert!(read(&[("bcrypt-cost", "3")]).is_err() && read(&[("bcrypt-cost", "32")]).is_err());
         assert!(read(&[("max-request-bytes", "1073741824")]).is_err());
         assert_eq!(read(&[("quota-backend-bytes", "-1")]).expect("no quota").quota_bytes, None);
     }

@@ -53,9 +53,7 @@ pub fn run(
         dial_timeout: config.proxy.dial_timeout,
         dial_tls: tls.dialing,
     };
-    Reactor::new(waiter, clock, machine, None, entropy, network)
-        .and_then(Reactor::run)
-        .map_err(system)
+    Reactor::new(waiter, clock, machine, None, None, network).and_then(Reactor::run).map_err(system)
 }
 
 fn options(config: &Config, descriptor_limit: u64, seed: u64) -> Options {

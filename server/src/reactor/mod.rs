@@ -33,8 +33,8 @@ use signal_hook_mio::v1_0::Signals;
 
 use crate::clock::Clock;
 use crate::disk::{Answer, Disk};
-use crate::entropy::Entropy;
 use crate::tls::ClientTls;
+use crate::workers::Workers;
 use complaints::Complaints;
 use connection::{Buffers, Connection, Connections, Phase, Received, Sent};
 use dialer::{Attempt, Dialed, Dialer};
@@ -127,7 +127,8 @@ pub struct Reactor<M> {
     host: M,
     /// A proxy has none: it asks for no log.
     disk: Option<Disk>,
-    entropy: Entropy,
+    /// A proxy has none: it asks for no job.
+    workers: Option<Workers>,
     dialer: Dialer,
     /// Those without TLS.
     listeners: Vec<Listening>,
@@ -157,7 +158,7 @@ impl<M: Machine> Reactor<M> {
         clock: Clock,
         host: M,
         disk: Option<Disk>,
-        entropy: Entropy,
+        workers: Option<Workers>,
         network: Network,
     ) -> io::Result<Self> {
         let (porch, mut listeners): (Vec<_>, Vec<_>) =
@@ -173,7 +174,7 @@ impl<M: Machine> Reactor<M> {
             clock,
             host,
             disk,
-            entropy,
+            workers,
             listeners,
             accept_after: Instant::default(),
             accepted: 0,
@@ -283,6 +284,9 @@ impl<M: Machine> Reactor<M> {
                     Answer::Read(id, result) => Input::Read(id, result),
                 },
             );
+        }
+        while let Some((id, result)) = self.workers.as_mut().and_then(Workers::next) {
+            self.host.input(now, Input::Job(id, result));
         }
         for pending in std::mem::take(&mut self.pending) {
             self.host.input(
@@ -458,8 +462,9 @@ impl<M: Machine> Reactor<M> {
                 }
                 Action::Read(id, read) => self.disk().read(id, read),
                 Action::Job(id, job) => {
-                    let result = self.entropy.perform(&job)?;
-                    self.pending.push(Pending::Job(id, result));
+                    let workers = self.workers.as_mut();
+                    let done = workers.map_or(Ok(None), |workers| workers.begin(id, job))?;
+                    self.pending.extend(done.map(|result| Pending::Job(id, result)));
                 }
                 Action::Notice(notice) => operator::notice(notice),
                 Action::Ready => operator::ready(),

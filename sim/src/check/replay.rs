@@ -56,6 +56,7 @@ impl State {
                 let event = self.v2.apply(write, self.clock).ok()?;
                 Some(Made::V2(write.clone(), Box::new(event)))
             }
+            Body::V2Auth(_) => unreachable!("no workload changes users yet"),
             Body::V2Sync => None,
             Body::Publish { member, .. } => {
                 if self.members.contains(*member) {

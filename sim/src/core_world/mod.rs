@@ -31,7 +31,7 @@ use quorra_core::disk::Lane;
 use quorra_core::identity::{ClusterId, MemberId};
 use quorra_core::raft::{Notice, RoleName};
 use quorra_core::replica::{
-    Effect, Effects, Input, Job, JobResult, Message, Reply, RequestId, Response, StopReason,
+    Effect, Effects, Input, Message, Reply, RequestId, Response, StopReason,
 };
 use quorra_core::store::membership::Member as Identity;
 
@@ -424,9 +424,9 @@ impl CoreWorld {
             }
             Effect::Send(to, message) => self.send(seat, to, message)?,
             Effect::Reply(id, reply) => self.on_reply(seat, id, reply)?,
-            Effect::Job(id, Job::Secret(length)) => {
-                let secret = JobResult::Secret(vec![7; length].into());
-                self.tell(seat, incarnation, |inbox| &mut inbox.disk, Input::Job(id, secret));
+            Effect::Job(id, job) => {
+                let result = job.simulated();
+                self.tell(seat, incarnation, |inbox| &mut inbox.disk, Input::Job(id, result));
             }
             Effect::Members => {}
             Effect::Notice(notice) => {

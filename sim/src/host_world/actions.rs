@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use quorra_core::disk::Lane;
-use quorra_core::replica::{Job, JobResult, StopReason};
+use quorra_core::replica::StopReason;
 use quorra_net::host::{Action, ConnectionId, Input, Listener};
 
 use super::HostWorld;
@@ -57,9 +57,8 @@ impl HostWorld {
                 let done = self.now + nanos(self.chance.time(low, high));
                 self.queue.push(done, Event::ReadDone(seat, incarnation, id, read));
             }
-            Action::Job(id, Job::Secret(length)) => {
-                let secret = JobResult::Secret(vec![7; length].into());
-                self.tell(seat, incarnation, Input::Job(id, secret));
+            Action::Job(id, job) => {
+                self.tell(seat, incarnation, Input::Job(id, job.simulated()));
             }
             Action::Notice(notice) => {
                 self.trace.record(self.now, &Step::Notice { seat, notice });

@@ -179,6 +179,7 @@ fn kind(code: u64) -> Option<(ErrorKind, u16)> {
         105 => (ErrorKind::NodeExists, 412),
         107 => (ErrorKind::RootReadOnly, 400),
         108 => (ErrorKind::DirectoryNotEmpty, 403),
+        110 => (ErrorKind::Unauthorized, 401),
         401 => (ErrorKind::EventIndexCleared, 400),
         _ => return None,
     })

@@ -13,6 +13,7 @@
 //! there is one layout so far.
 
 mod v2;
+mod v2_auth;
 mod v3;
 
 use alloc::string::String;
@@ -51,6 +52,8 @@ pub enum Body {
     V3(super::v3::Write),
     /// The v2 store.
     V2(super::v2::Write),
+    /// v2 users and roles.
+    V2Auth(super::v2::auth::Change),
     /// Removes the v2 nodes whose time is up at the command's stamp (`SYNC`).
     V2Sync,
     /// A member tells its name and where clients reach it.
@@ -75,7 +78,8 @@ pub struct Command {
     pub identity: Identity,
     /// The leader's wall clock when it appended the command.
     pub stamp: WallTime,
-    /// On whose behalf; empty while authentication is off.
+    /// On whose behalf ([`Claim`](super::v2::auth::Claim)); empty if nobody was asked, because
+    /// authentication was off.
     pub user: Bytes,
     /// What changes.
     pub body: Body,
@@ -179,6 +183,7 @@ mod tag {
     pub(super) const MEMBER_REMOVE: u8 = 9;
     pub(super) const MEMBER_UPDATE: u8 = 10;
     pub(super) const MEMBER_PROMOTE: u8 = 11;
+    pub(super) const V2_AUTH: u8 = 12;
 }
 
 impl Body {
@@ -188,6 +193,10 @@ impl Body {
             Self::V2(write) => {
                 out.put_byte(tag::V2_WRITE);
                 v2::put_write(out, write);
+            }
+            Self::V2Auth(change) => {
+                out.put_byte(tag::V2_AUTH);
+                v2_auth::put_change(out, change);
             }
             Self::V2Sync => out.put_byte(tag::V2_SYNC),
             Self::Publish { member, name, client_urls } => {
@@ -212,6 +221,7 @@ impl Body {
             }
             tag::V3_TXN => Self::V3(super::v3::Write::Txn(v3::read_txn(reader, 0)?)),
             tag::V2_WRITE => Self::V2(v2::read_write(reader)?),
+            tag::V2_AUTH => Self::V2Auth(v2_auth::read_change(reader)?),
             tag::V2_SYNC => Self::V2Sync,
             tag::PUBLISH => Self::Publish {
                 member: MemberId(reader.u64()?),

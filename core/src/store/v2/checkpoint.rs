@@ -15,6 +15,7 @@ use core::ops::Bound;
 
 use bytes::Bytes;
 
+use super::auth::{Auth, record};
 use super::history::History;
 use super::request::{Action, Event, NodeView};
 use super::tree::{self, Builder, Content, DirectoryId, Key, Node};
@@ -25,6 +26,8 @@ use crate::time::WallTime;
 const ITEM_HEADER: u8 = 1;
 const ITEM_SLOT: u8 = 2;
 const ITEM_NODE: u8 = 3;
+/// A user, a role, or whether they count. Checkpoints from before there were any have none.
+const ITEM_AUTH: u8 = 4;
 
 /// A view of a tree's nodes as they were at one moment.
 ///
@@ -95,18 +98,26 @@ impl Image {
 pub(super) struct Cursor {
     index: u64,
     last_directory: DirectoryId,
+    records: VecDeque<Vec<u8>>,
     slots: VecDeque<(u64, Option<Rc<Event>>)>,
     begun: bool,
 }
 
 impl Cursor {
-    pub(super) fn new(index: u64, last_directory: DirectoryId, history: &History) -> Self {
+    pub(super) fn new(
+        index: u64,
+        last_directory: DirectoryId,
+        auth: &Auth,
+        history: &History,
+    ) -> Self {
         let (oldest, slots) = history.slots();
         let slots = (oldest..).zip(slots.map(|slot| slot.cloned())).collect();
-        Self { index, last_directory, slots, begun: false }
+        let records = record::all(auth).collect();
+        Self { index, last_directory, records, slots, begun: false }
     }
 
-    /// Writes the header once, then up to `limit` slots of the history; how many items.
+    /// Writes the header once, then users and roles, then the slots of the history, as far as
+    /// `limit` allows; how many items.
     pub(super) fn next_items(&mut self, limit: usize, out: &mut impl Write) -> usize {
         let mut count = 0;
         if !self.begun && limit > 0 {
@@ -114,6 +125,12 @@ impl Cursor {
             out.put_byte(ITEM_HEADER);
             out.put_u64(self.index);
             out.put_u64(self.last_directory.0);
+            count += 1;
+        }
+        while count < limit {
+            let Some(record) = self.records.pop_front() else { break };
+            out.put_byte(ITEM_AUTH);
+            out.put_bytes(&record);
             count += 1;
         }
         while count < limit {
@@ -153,6 +170,7 @@ pub(super) fn put_node(key: &[u8], node: &Node, out: &mut impl Write) {
 #[derive(Debug, Default)]
 pub struct Loader {
     index: u64,
+    auth: Auth,
     history: History,
     last_slot: Option<u64>,
     tree: Option<Builder>,
@@ -176,6 +194,7 @@ impl Loader {
                     self.index = items.u64()?;
                     self.tree = Some(Builder::new(DirectoryId(items.u64()?)));
                 }
+                (ITEM_AUTH, Some(_)) => record::load(&mut self.auth, items)?,
                 (ITEM_SLOT, Some(_)) => self.load_slot(items)?,
                 (ITEM_NODE, Some(tree)) => {
                     let (key, node) = node(items)?;
@@ -211,7 +230,8 @@ impl Loader {
         if self.last_slot.unwrap_or(0) != self.index {
             return Err(error("a v2 history ends before its store"));
         }
-        Ok(Store::loaded(self.index, tree.finish(), self.history))
+        record::finish(&self.auth)?;
+        Ok(Store::loaded(self.index, tree.finish(), self.history, self.auth))
     }
 }
 

@@ -20,9 +20,11 @@
 //! it. **Bounded work**: a removed directory leaves the state at once and memory in slices
 //! ([`Store::work`]); expiry is done in slices ([`Store::expire`]). A listing is made in one go.
 //!
-//! Left out: what etcd keeps in hidden trees beside the keys, membership and the cluster's
-//! version. They live elsewhere here, and take their indices by [`Store::touch`].
+//! What etcd keeps in hidden trees beside the keys is no part of the tree here, but takes the same
+//! indices: users and roles ([`auth`]) are a struct of the store; membership and the cluster's
+//! version live elsewhere, and [`Store::touch`] is called for them.
 
+pub mod auth;
 mod change;
 mod checkpoint;
 mod fingerprint;
@@ -45,6 +47,7 @@ pub use watchers::{Heard, WatchId};
 
 use crate::codec;
 use crate::time::WallTime;
+use auth::{Access, Auth, Claim};
 use change::Change;
 use checkpoint::Cursor;
 use history::History;
@@ -62,6 +65,7 @@ pub struct Store {
     index: u64,
     tree: Tree,
     history: History,
+    auth: Auth,
     watchers: Watchers,
     statistics: Statistics,
     cursor: Option<Cursor>,
@@ -77,13 +81,13 @@ impl Store {
     /// An empty store at index 0.
     #[must_use]
     pub fn new() -> Self {
-        Self::loaded(0, Tree::new(), History::default())
+        Self::loaded(0, Tree::new(), History::default(), Auth::default())
     }
 
-    fn loaded(index: u64, tree: Tree, history: History) -> Self {
+    fn loaded(index: u64, tree: Tree, history: History, auth: Auth) -> Self {
         let watchers = Watchers::default();
         let statistics = Statistics::default();
-        Self { index, tree, history, watchers, statistics, cursor: None }
+        Self { index, tree, history, auth, watchers, statistics, cursor: None }
     }
 
     /// How many changes there have been (`X-Etcd-Index`).
@@ -92,16 +96,18 @@ impl Store {
         self.index
     }
 
-    /// A digest of the nodes and the index: equal on members that applied the same commands.
+    /// A digest of the nodes, the index, users and roles: equal on members that applied the same
+    /// commands.
     #[must_use]
     pub fn hash(&self) -> u64 {
-        self.tree.totals().hash.wrapping_add(fingerprint::of_index(self.index))
+        let nodes = self.tree.totals().hash;
+        nodes.wrapping_add(fingerprint::of_index(self.index)).wrapping_add(self.auth.hash())
     }
 
-    /// Roughly what the nodes take in memory, in bytes.
+    /// Roughly what the nodes, users and roles take in memory, in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.tree.totals().bytes
+        self.tree.totals().bytes + self.auth.bytes() as u64
     }
 
     /// The same of all that is below a directory, hidden entries included; none if there is no
@@ -215,6 +221,43 @@ impl Store {
     }
 }
 
+/// Users and roles.
+impl Store {
+    /// Who may do what.
+    #[must_use]
+    pub fn auth(&self) -> &Auth {
+        &self.auth
+    }
+
+    /// Changes users, roles, or whether they count.
+    ///
+    /// # Errors
+    /// What etcd refuses; it may have taken indices all the same.
+    pub fn change_auth(&mut self, change: &auth::Change) -> Result<auth::Answer, auth::Refusal> {
+        let (touches, outcome) = self.auth.apply(change);
+        (0..touches).for_each(|_| {
+            self.touch();
+        });
+        outcome
+    }
+
+    /// Checks that the caller may do this with a key.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unauthorized`].
+    pub fn authorize(
+        &self,
+        claim: Option<&Claim>,
+        path: &Path,
+        access: Access,
+    ) -> Result<(), Error> {
+        if self.auth.permits(claim, path, access) {
+            return Ok(());
+        }
+        Err(self.error(ErrorKind::Unauthorized, b"Insufficient credentials"))
+    }
+}
+
 /// Watching.
 impl Store {
     /// Opens a watch. What it has to say is announced by [`Self::ready`].
@@ -257,7 +300,8 @@ impl Store {
     /// Begins a checkpoint of the store as it is now. One at a time.
     pub fn begin_checkpoint(&mut self) {
         assert!(self.cursor.is_none(), "one checkpoint at a time");
-        self.cursor = Some(Cursor::new(self.index, self.tree.last_directory(), &self.history));
+        let last_directory = self.tree.last_directory();
+        self.cursor = Some(Cursor::new(self.index, last_directory, &self.auth, &self.history));
         self.tree.begin_image();
     }
 
@@ -282,13 +326,14 @@ impl Store {
 
     /// Counts the read of the auth switch that etcd makes for every keys request that it has
     /// found valid; it fails until auth was touched for the first time.
-    pub fn count_auth_read(&mut self, found: bool) {
-        self.statistics.count_get(found);
+    pub fn count_auth_read(&mut self) {
+        self.statistics.count_get(self.auth.is_prepared());
     }
 
     /// Panics if an invariant is broken.
     pub fn check(&self) {
         self.tree.check();
+        self.auth.check();
         self.watchers.check();
     }
 }

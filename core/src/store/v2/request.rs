@@ -89,6 +89,19 @@ pub enum Write {
 }
 
 impl Write {
+    /// The key, or the directory that an in-order key is made in.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Set { path, .. }
+            | Self::Create { path, .. }
+            | Self::Update { path, .. }
+            | Self::CompareAndSwap { path, .. }
+            | Self::Delete { path, .. }
+            | Self::CompareAndDelete { path, .. } => path,
+        }
+    }
+
     /// What its event is called.
     #[must_use]
     pub fn action(&self) -> Action {
@@ -248,6 +261,8 @@ pub enum ErrorKind {
     RootReadOnly,
     /// 108
     DirectoryNotEmpty,
+    /// 110
+    Unauthorized,
     /// 401
     EventIndexCleared,
 }

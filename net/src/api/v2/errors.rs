@@ -13,6 +13,7 @@ use crate::http::Response;
 pub(super) struct Code(u16);
 
 impl Code {
+    pub(super) const UNAUTHORIZED: Self = Self(110);
     pub(super) const PREVIOUS_VALUE_REQUIRED: Self = Self(201);
     pub(super) const TTL_NOT_A_NUMBER: Self = Self(202);
     pub(super) const INDEX_NOT_A_NUMBER: Self = Self(203);
@@ -31,6 +32,7 @@ impl Code {
             ErrorKind::NodeExists => 105,
             ErrorKind::RootReadOnly => 107,
             ErrorKind::DirectoryNotEmpty => 108,
+            ErrorKind::Unauthorized => 110,
             ErrorKind::EventIndexCleared => 401,
         })
     }
@@ -44,6 +46,7 @@ impl Code {
             105 => "Key already exists",
             107 => "Root is read only",
             108 => "Directory not empty",
+            110 => "The request requires user authentication",
             201 => "PrevValue is Required in POST form",
             202 => "The given TTL in POST form is not a number",
             203 => "The given index in POST form is not a number",
@@ -61,6 +64,7 @@ impl Code {
         match self.0 {
             100 => 404,
             102 | 108 => 403,
+            110 => 401,
             101 | 105 => 412,
             300 => 500,
             _ => 400,
@@ -85,7 +89,10 @@ impl Refusal {
 
     /// The store's.
     pub(super) fn of_store(error: Error) -> Self {
-        Self { code: Code::of(error.kind), cause: error.cause, index: error.index }
+        let code = Code::of(error.kind);
+        // etcd checks permission in front of the store, where it knows no index.
+        let index = if code == Code::UNAUTHORIZED { 0 } else { error.index };
+        Self { code, cause: error.cause, index }
     }
 
     /// The replica's: nothing came of it, or nothing that is known.

@@ -2,10 +2,10 @@
 //!
 //! A keys request is parsed into one of the store's questions (`parameters`, by etcd's order of
 //! checks), and its replies are printed as Go's encoder would print them (`json`). Nonsense is
-//! answered here and reaches neither the replica nor its counters.
-//!
-//! Left out for now: what `/v2/auth` changes, and access control.
+//! answered here and reaches neither the replica nor its counters. While authentication is on,
+//! keys and administration stand behind a gate (`auth`).
 
+mod auth;
 mod errors;
 mod form;
 mod json;
@@ -19,7 +19,7 @@ mod tests;
 
 use bytes::BytesMut;
 
-use super::front::{method_not_allowed, not_found, respond};
+use super::front::{not_found, respond};
 use super::{Begun, View};
 use crate::http::{Method, Request, Response};
 
@@ -27,21 +27,36 @@ use crate::http::{Method, Request, Response};
 /// here.
 pub fn begin(request: &Request, path: &[u8], view: View<'_>) -> Begun {
     if let Some(key) = below(path, b"/v2/keys") {
-        return keys::begin(request, key, view);
+        let begun = keys::begin(request, key, view);
+        return auth::guard_key(request, path, key, begun, view);
     }
+    if is_administration(request, path) {
+        return auth::guard_administration(request, path, view);
+    }
+    route(request, path, view)
+}
+
+/// Whether only an administrator may ask this, while authentication is on.
+fn is_administration(request: &Request, path: &[u8]) -> bool {
+    if below(path, b"/v2/members").is_some() {
+        return matches!(request.method, Method::Post | Method::Put | Method::Delete);
+    }
+    below(path, b"/v2/auth").is_some_and(|rest| auth::is_guarded(request, rest))
+}
+
+/// Begins a request for anything but keys, of a caller who may make it.
+fn route(request: &Request, path: &[u8], view: View<'_>) -> Begun {
     if let Some(rest) = below(path, b"/v2/members") {
         return members::begin(request, rest, view);
     }
     if let Some(rest) = below(path, b"/v2/stats") {
         return stats::begin(request, rest, view);
     }
+    if let Some(rest) = below(path, b"/v2/auth") {
+        return auth::begin(request, rest, view);
+    }
     match path {
         b"/v2/machines" => members::machines(request, view),
-        b"/v2/auth/users" | b"/v2/auth/roles" => auth(request, "GET", &[Method::Get]),
-        b"/v2/auth/enable" => auth_entry(request),
-        _ if path.starts_with(b"/v2/auth/users/") || path.starts_with(b"/v2/auth/roles/") => {
-            auth_entry(request)
-        }
         _ => respond(not_found()),
     }
 }
@@ -59,18 +74,6 @@ pub(super) fn form_value(request: &Request, name: &str) -> Result<String, String
 fn below<'a>(path: &'a [u8], route: &[u8]) -> Option<&'a [u8]> {
     let rest = path.strip_prefix(route)?;
     matches!(rest.first(), None | Some(b'/')).then_some(rest)
-}
-
-fn auth_entry(request: &Request) -> Begun {
-    auth(request, "GET,PUT,DELETE", &[Method::Get, Method::Put, Method::Delete])
-}
-
-fn auth(request: &Request, allow: &'static str, methods: &[Method]) -> Begun {
-    if methods.contains(&request.method) {
-        respond(message(501, "Authentication over /v2/auth is not supported yet"))
-    } else {
-        respond(method_not_allowed(allow))
-    }
 }
 
 /// The error of every endpoint but keys: `{"message":"..."}`, without a newline.

@@ -152,6 +152,11 @@ impl Parameters {
     }
 }
 
+/// Whether a request that was found valid asks for all that is below its key, whatever it does.
+pub(super) fn is_recursive(request: &Request) -> bool {
+    Form::parse(request).is_ok_and(|form| flag(&form, "recursive").unwrap_or(false))
+}
+
 fn bytes(form: &Form<'_>, name: &str) -> Bytes {
     form.first(name).map(Bytes::copy_from_slice).unwrap_or_default()
 }

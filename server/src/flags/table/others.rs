@@ -8,7 +8,6 @@ use super::Kind::{Bool, Duration, Number, OneOf, Text, Urls};
 /// Name, kind, default: not built yet, so only the default is accepted.
 #[rustfmt::skip]
 pub(super) const MISSING: &[(&str, Kind, &str)] = &[
-    ("bcrypt-cost", Number, "10"),
     ("enable-grpc-gateway", Bool, "true"),
     ("listen-client-http-urls", Urls, ""),
     ("listen-metrics-urls", Urls, ""),

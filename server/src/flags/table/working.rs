@@ -106,5 +106,7 @@ pub(super) const WORKING: &[(Support, &str, Kind, &str, &str)] = &[
         "The cipher suites that may be agreed on, by Go's names, separated by commas."),
     (SECURITY, "tls-min-version", Text, "TLS1.2", "The oldest TLS: TLS1.2 or TLS1.3."),
     (SECURITY, "tls-max-version", Text, "", "The newest TLS: TLS1.2 or TLS1.3."),
+    (SECURITY, "bcrypt-cost", Number, "10",
+        "The cost of hashing a password of the v2 API, 4 to 31; each step doubles it."),
     (LOGGING, "log-level", Text, "info", "debug, info, warn or error."),
 ];
