@@ -12,6 +12,7 @@
 //! Deliberately absent: any logic that the server needs. What gets hostile bytes past a checksum
 //! (`reseal`) stands beside the format that it belongs to.
 
+pub mod answer;
 pub mod canary;
 pub mod checkpoint;
 pub mod command;
@@ -34,7 +35,8 @@ pub mod v2;
 pub type Target = fn(&[u8]);
 
 /// The targets by the names of their corpora. The canary is not among them: it must fail.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 12] = [
+    ("answer", answer::run),
     ("checkpoint", checkpoint::run),
     ("command", command::run),
     ("grpc", grpc::run),
