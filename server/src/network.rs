@@ -48,7 +48,13 @@ impl MemberTls {
         Ok(Self {
             clients: server(Listener::Client, &clients, client_urls)?,
             peers: server(Listener::Peer, &peers, peer_urls)?,
-            dialing: dialing(&peers)?,
+            dialing: dialing(&peers)?.map(|tls| match &config.service_records {
+                // Authorities of everybody's know the domain, not its members (etcd).
+                Some(records) if peers.trusted_ca_file.is_none() => {
+                    tls.with_server_name(records.domain.clone())
+                }
+                _ => tls,
+            }),
         })
     }
 

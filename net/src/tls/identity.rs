@@ -35,7 +35,7 @@ pub fn identity(certificate: &CertificateDer<'_>) -> Option<Identity> {
 fn common_name(subject: &TbsCertificateInner<Raw>) -> String {
     let attributes = subject.subject.0.iter().flat_map(|set| set.0.iter());
     let names = attributes.filter(|attribute| attribute.oid == COMMON_NAME);
-    names.filter_map(text).last().unwrap_or_default()
+    names.filter_map(text).next_back().unwrap_or_default()
 }
 
 fn text(attribute: &AttributeTypeAndValue) -> Option<String> {

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use super::ClientError;
-use crate::tls::{ClientSession, ClientTls, ClientTlsOptions};
+use crate::tls::{self, ClientSession, ClientTls, ClientTlsOptions};
 use crate::urls::{Scheme, Url};
 
 /// An open connection.
@@ -118,7 +118,9 @@ impl Stream {
         self.socket.deadline = deadline;
         match &mut self.tls {
             None => self.socket.read(bytes),
-            Some(session) => rustls::Stream::new(&mut **session, &mut self.socket).read(bytes),
+            Some(session) => rustls::Stream::new(&mut **session, &mut self.socket)
+                .read(bytes)
+                .map_err(tls::readable),
         }
     }
 
@@ -129,7 +131,8 @@ impl Stream {
             None => self.socket.write_all(bytes),
             Some(session) => {
                 let mut stream = rustls::Stream::new(&mut **session, &mut self.socket);
-                stream.write_all(bytes).and_then(|()| stream.flush())
+                let written = stream.write_all(bytes).and_then(|()| stream.flush());
+                written.map_err(tls::readable)
             }
         }
     }
@@ -178,7 +181,7 @@ pub(crate) fn shake_hands(
         }
     };
     while session.is_handshaking() {
-        session.complete_io(socket)?;
+        session.complete_io(socket).map_err(tls::readable)?;
     }
     Ok(Some(Box::new(session)))
 }

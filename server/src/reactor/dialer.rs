@@ -18,7 +18,7 @@ use quorra_net::tls::Filter;
 
 use super::socket::Socket;
 use crate::client::{self, Carrier};
-use crate::tls::ClientTls;
+use crate::tls::{self, ClientTls};
 use crate::urls::{Scheme, Url};
 
 /// A connection that an attempt has opened.
@@ -103,7 +103,7 @@ fn connect(url: &str, timeout: Duration, tls: Option<&ClientTls>) -> io::Result<
     let mut filter = session.map(|session| Box::new(Filter::new(*session)));
     let mut early = Vec::new();
     if let Some(filter) = &mut filter {
-        filter.take_plaintext(&mut early).map_err(io::Error::other)?;
+        filter.take_plaintext(&mut early).map_err(|error| io::Error::other(tls::reason(&error)))?;
     }
     let socket = match socket.carrier {
         Carrier::Tcp(stream) => {

@@ -10,6 +10,7 @@ use quorra_net::tls::Filter;
 use super::handshakes::{self, Newcomer};
 use super::listeners::Secure;
 use super::socket::Socket;
+use crate::tls;
 
 /// The first byte of whatever speaks TLS: a handshake record (RFC 8446, 5.1).
 const HANDSHAKE_RECORD: u8 = 22;
@@ -147,7 +148,7 @@ impl Guest {
             }
             match secure.tls.begin() {
                 Ok(filter) => self.stage = Stage::Shaking(Box::new(filter)),
-                Err(error) => return Some(Progress::Gone(error.to_string())),
+                Err(error) => return Some(Progress::Gone(tls::reason(&error))),
             }
         }
         let Stage::Shaking(filter) = &mut self.stage else { return None };
@@ -155,7 +156,7 @@ impl Guest {
         // The alert says why; whether it still arrives is the guest's loss.
         let _unread = flush(filter, &mut self.socket);
         self.leave();
-        Some(Progress::Refused(format!("tls: {error}")))
+        Some(Progress::Refused(tls::reason(&error)))
     }
 
     fn receive_plain(&mut self, secure: &Secure, bytes: &[u8]) -> Progress {

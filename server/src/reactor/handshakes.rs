@@ -95,6 +95,9 @@ impl Handshakes {
 /// The reactor has gone.
 struct Gone;
 
+/// Whether a guest comes from where its certificate says, or why not.
+type Verdict = (Token, Result<(), String>);
+
 /// One thread's listeners and guests.
 struct Porch {
     poll: Poll,
@@ -107,7 +110,7 @@ struct Porch {
     /// Until when each guest may stay.
     deadlines: BTreeSet<(Instant, Token)>,
     /// Whether those whose origin was looked up come from there.
-    origins: (Sender<(Token, Result<(), String>)>, Receiver<(Token, Result<(), String>)>),
+    origins: (Sender<Verdict>, Receiver<Verdict>),
     waker: Arc<Waker>,
     newcomers: SyncSender<Newcomer>,
     reactor: Arc<Waker>,

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use mio::event::Source;
 use mio::net::{TcpListener, UnixListener};
@@ -13,13 +14,26 @@ use mio::{Interest, Registry, Token};
 use quorra_net::host::Listener;
 
 use super::socket::Socket;
-use crate::tls::ServerTls;
+use crate::tls::{ClientTls, ServerTls};
 use crate::urls::{Scheme, Url};
 
 /// What one listener may accept in a turn before others are served.
 pub(super) const ACCEPTED_MAX: usize = 128;
 /// What Go calls the far end of a unix socket, which has no name.
 const UNNAMED: &str = "@";
+
+/// How a reactor and the world find each other.
+#[derive(Debug)]
+pub struct Network {
+    /// Where to accept connections.
+    pub listeners: Vec<Listening>,
+    /// How many TLS handshakes each kind of listener may have under way.
+    pub handshakes_max: usize,
+    /// Bounds connecting to each address of a peer, and each handshake with one.
+    pub dial_timeout: Duration,
+    /// Whom to trust when a peer's URL asks for TLS; none is the system's authorities.
+    pub dial_tls: Option<ClientTls>,
+}
 
 /// A listening socket; its readiness is remembered until it is denied.
 #[derive(Debug)]

@@ -16,32 +16,33 @@ mod handshakes;
 mod listeners;
 mod operator;
 mod socket;
+mod waiter;
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use mio::event::Event;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Token};
 use quorra_core::replica::{JobId, JobResult, StopReason};
 use quorra_core::time::{Instant, Now};
 use quorra_net::host::{Action, ConnectionId, Input, Listener, Machine, Security};
 use quorra_net::tls::Filter;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook_mio::v1_0::Signals;
+use signal_hook::consts::SIGTERM;
 
 use crate::clock::Clock;
 use crate::disk::{Answer, Disk};
-use crate::tls::ClientTls;
+use crate::tls;
 use crate::workers::Workers;
 use complaints::Complaints;
 use connection::{Buffers, Connection, Connections, Phase, Received, Sent};
 use dialer::{Attempt, Dialed, Dialer};
 use handshakes::{Handshakes, Newcomer};
 use listeners::ACCEPTED_MAX;
-pub use listeners::{Listening, Secure};
+pub use listeners::{Listening, Network, Secure};
 use socket::Socket;
+pub use waiter::Waiter;
+use waiter::{SIGNALS, WAKER};
 
 /// What all clients together may read in a turn.
 const TURN_BYTES_MAX: usize = 1 << 20;
@@ -56,51 +57,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a member that was asked to stop may take.
 const STOP_TIME_MAX: Duration = Duration::from_secs(1);
 
-const WAKER: Token = Token(usize::MAX);
-const SIGNALS: Token = Token(usize::MAX - 1);
 /// Listeners have this token and those below it; connections count up from zero.
 const FIRST_LISTENER: usize = usize::MAX - 2;
-
-/// What a reactor waits with; made before what it drives, because the disk wakes it.
-pub struct Waiter {
-    poll: Poll,
-    waker: Arc<Waker>,
-    signals: Signals,
-}
-
-impl Waiter {
-    /// From here on signals are held for the reactor.
-    pub fn new() -> io::Result<Self> {
-        let poll = Poll::new()?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-        let mut signals = Signals::new([SIGTERM, SIGINT])?;
-        poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
-        Ok(Self { poll, waker, signals })
-    }
-
-    /// Ends a wait from another thread.
-    pub fn wake(&self) -> impl Fn() + Send + Sync + 'static {
-        let waker = self.waker.clone();
-        move || {
-            if let Err(error) = waker.wake() {
-                log::error!(error:% = error; "cannot wake the reactor");
-            }
-        }
-    }
-}
-
-/// How a reactor and the world find each other.
-#[derive(Debug)]
-pub struct Network {
-    /// Where to accept connections.
-    pub listeners: Vec<Listening>,
-    /// How many TLS handshakes each kind of listener may have under way.
-    pub handshakes_max: usize,
-    /// Bounds connecting to each address of a peer, and each handshake with one.
-    pub dial_timeout: Duration,
-    /// Whom to trust when a peer's URL asks for TLS; none is the system's authorities.
-    pub dial_tls: Option<ClientTls>,
-}
 
 /// How a reactor's run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -535,7 +493,7 @@ impl<M: Machine> Reactor<M> {
     /// not take their certificate.
     fn drop_refused(&mut self, now: Now, id: ConnectionId, error: &rustls::Error) {
         if let Some(connection) = self.connections.get(&id) {
-            let (remote, reason) = (connection.remote(), error.to_string());
+            let (remote, reason) = (connection.remote(), tls::reason(error));
             if self.complaints.is_news(remote, &reason, now.monotonic) {
                 log::warn!(
                     "remote-addr" = remote, error = reason.as_str();

@@ -18,6 +18,7 @@ mod client;
 mod files;
 pub(crate) mod origin;
 mod protocol;
+mod reason;
 mod reloading;
 mod self_signed;
 mod server;
@@ -25,6 +26,7 @@ mod settings;
 
 pub use client::{ClientSession, ClientTls, ClientTlsOptions};
 pub use protocol::{Protocol, Version};
+pub(crate) use reason::{readable, reason};
 pub use self_signed::self_signed;
 pub use server::ServerTls;
 pub use settings::Settings;

@@ -1,6 +1,6 @@
 //! What listeners do: the own certificate, and what is demanded of those who connect.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use quorra_net::host::{Identity, Listener, Security};
@@ -102,7 +102,7 @@ fn configuration(
 }
 
 /// Why a certificate and a key are of no use together.
-pub(super) fn pair_error(certificate: &PathBuf, key: &PathBuf, error: &rustls::Error) -> String {
+pub(super) fn pair_error(certificate: &Path, key: &Path, error: &rustls::Error) -> String {
     let files = format!("{}, {}", certificate.display(), key.display());
     match error {
         rustls::Error::InconsistentKeys(_) => {

@@ -8,8 +8,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use quorra::client;
-use quorra::urls::Url;
+use quorra::client::{self, Answer, ClientError, Request};
+use quorra::tls::ClientTls;
+use quorra::urls::{Scheme, Url};
 use serde_json::Value;
 
 /// How long anything that must happen may take on a busy machine.
@@ -80,6 +81,8 @@ pub(crate) struct Member {
     pub(crate) data_dir: PathBuf,
     log: PathBuf,
     flags: Vec<String>,
+    /// How its clients' listener is asked, if that speaks TLS.
+    pub(crate) tls: Option<ClientTls>,
     child: Option<Child>,
 }
 
@@ -102,6 +105,7 @@ impl Member {
             log: directory.join(format!("{name}.log")),
             data_dir,
             flags: flags.into_iter().flat_map(|(flag, value)| [flag.to_string(), value]).collect(),
+            tls: None,
             child: None,
         }
     }
@@ -112,10 +116,21 @@ impl Member {
         self
     }
 
+    /// The same for a member that has its place already.
+    pub(crate) fn add_flags(&mut self, flags: &[String]) {
+        self.flags.extend_from_slice(flags);
+    }
+
     pub(crate) fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// With these flags for this start only.
+    pub(crate) fn start_with(&mut self, flags: &[String]) {
         let log = File::options().create(true).append(true).open(&self.log);
         let child = Command::new(env!("CARGO_BIN_EXE_quorra"))
             .args(&self.flags)
+            .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log.expect("the test's directory takes files"))
@@ -154,9 +169,14 @@ impl Member {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// Asks its clients' listener.
+    pub(crate) fn get(&self, path: &str) -> Result<Answer, ClientError> {
+        let request = Request { method: "GET", path, content_type: "", body: b"" };
+        client::exchange_by(self.tls.as_ref(), &self.client, &request, REQUEST_TIMEOUT)
+    }
+
     pub(crate) fn is_healthy(&self) -> bool {
-        client::get(&self.client, "/health", REQUEST_TIMEOUT)
-            .is_ok_and(|answer| answer.status == 200)
+        self.get("/health").is_ok_and(|answer| answer.status == 200)
     }
 
     pub(crate) fn wait_until_healthy(&self) {
@@ -165,7 +185,7 @@ impl Member {
 
     /// A JSON document that the member serves, if it does just now.
     pub(crate) fn json(&self, path: &str) -> Option<Value> {
-        let answer = client::get(&self.client, path, REQUEST_TIMEOUT).ok()?;
+        let answer = self.get(path).ok()?;
         serde_json::from_slice(&answer.body).ok()
     }
 }
@@ -200,8 +220,19 @@ impl Cluster {
 
     /// A cluster that was never started.
     pub(crate) fn new(test: &str, size: usize) -> Self {
+        Self::of(test, free_urls(size * 2))
+    }
+
+    /// The same, but TLS is spoken everywhere. The flags for that are the caller's to add.
+    pub(crate) fn secured(test: &str, size: usize) -> Self {
+        let secure = |url| Url { scheme: Scheme::Https, ..url };
+        Self::of(test, free_urls(size * 2).into_iter().map(secure).collect())
+    }
+
+    /// Clients' URLs first, then the peers'.
+    fn of(test: &str, urls: Vec<Url>) -> Self {
+        let size = urls.len() / 2;
         let directory = Directory::new(test);
-        let urls = free_urls(size * 2);
         let (clients, peers) = urls.split_at(size);
         let list: Vec<_> =
             peers.iter().enumerate().map(|(at, url)| format!("infra{at}={url}")).collect();

@@ -13,6 +13,7 @@ mod members;
 mod profiles;
 mod quorractl;
 mod start_up;
+mod tls;
 mod wire;
 
 #[path = "../../../net/tests/v2_corpus/json.rs"]
