@@ -21,12 +21,15 @@ pub enum Plant {
     VoteNotPersisted,
     /// Who lost its disk comes back under its old id.
     WipedReturns,
+    /// Whoever looks for overdue nodes has a wall clock a second fast that nobody knows of.
+    HastyLeader,
 }
 
-const PLANTS: [(&str, Plant); 3] = [
+const PLANTS: [(&str, Plant); 4] = [
     ("ack-before-sync", Plant::AckBeforeSync),
     ("vote-not-persisted", Plant::VoteNotPersisted),
     ("wiped-returns", Plant::WipedReturns),
+    ("hasty-leader", Plant::HastyLeader),
 ];
 
 /// What is to be done.

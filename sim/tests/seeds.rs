@@ -70,6 +70,7 @@ fn planted_bugs_are_found() {
         (Plant::AckBeforeSync, 0..100),
         (Plant::VoteNotPersisted, 0..1_000),
         (Plant::WipedReturns, 0..1_000),
+        (Plant::HastyLeader, 0..1_000),
     ];
     for (plant, seeds) in plants {
         let options = Options { seeds, ..options(World::Core, Some(plant)) };

@@ -53,6 +53,8 @@ pub struct Consensus {
     applied: BTreeMap<Index, Entry>,
     /// The term in which each entry was first applied: it was committed by then.
     known_in: BTreeMap<Index, Term>,
+    /// When each entry was first seen applied, by true time.
+    applied_at: BTreeMap<Index, u64>,
     hashes: BTreeMap<Index, u64>,
     members: BTreeMap<MemberId, Seen>,
     highest_term: Term,
@@ -133,12 +135,13 @@ impl Consensus {
         require(same, || format!("two entries at index {} in term {}", entry.index, entry.term))
     }
 
-    /// A member shows this after a turn. `entry` reads its log where that is in memory.
+    /// A member shows this after a turn, at that true time. `entry` reads its log where that is in memory.
     ///
     /// # Errors
     /// When it must not.
     pub fn shows<'a>(
         &mut self,
+        now: u64,
         member: MemberId,
         view: View,
         entry: impl Fn(Index) -> Option<&'a Entry>,
@@ -177,6 +180,7 @@ impl Consensus {
             let remembered = unapplied.get(&index).filter(|_| kept && gapless);
             if let Some(entry) = entry(index).or(remembered) {
                 self.applies(member, view.term, entry)?;
+                self.applied_at.entry(index).or_insert(now);
             }
         }
         unapplied.clear();
@@ -266,6 +270,12 @@ impl Consensus {
     #[must_use]
     pub fn ledger(&self) -> &BTreeMap<Index, Entry> {
         &self.applied
+    }
+
+    /// When each entry was first seen applied, by true time in nanoseconds.
+    #[must_use]
+    pub fn applied_at(&self) -> &BTreeMap<Index, u64> {
+        &self.applied_at
     }
 
     /// The ledger, if it has no gap from the first entry on.
@@ -358,8 +368,8 @@ mod tests {
         let mut consensus = Consensus::default();
         let (one, two) = (entry(1, 1, "x"), entry(2, 1, "y"));
         let show = |consensus: &mut Consensus, member, entry: &Entry, hash| {
-            consensus.shows(member, view(2, 0, 0, 0), |_| None)?;
-            consensus.shows(member, view(2, 1, 1, hash), |_| Some(entry))
+            consensus.shows(0, member, view(2, 0, 0, 0), |_| None)?;
+            consensus.shows(0, member, view(2, 1, 1, hash), |_| Some(entry))
         };
         assert_eq!(show(&mut consensus, A, &one, 7), Ok(()));
         broken(show(&mut consensus, B, &two, 7), "applies another entry");
@@ -375,8 +385,8 @@ mod tests {
             (view(2, 5, 6, 0), "applied 6 uncommitted"),
         ] {
             let mut consensus = Consensus::default();
-            assert_eq!(consensus.shows(A, view(2, 5, 5, 0), |_| None), Ok(()));
-            broken(consensus.shows(A, later, |_| None), rule);
+            assert_eq!(consensus.shows(0, A, view(2, 5, 5, 0), |_| None), Ok(()));
+            broken(consensus.shows(0, A, later, |_| None), rule);
         }
     }
 
@@ -392,10 +402,10 @@ mod tests {
     fn a_new_leader_without_a_committed_entry_is_caught() {
         let mut consensus = Consensus::default();
         let committed = entry(1, 1, "x");
-        assert_eq!(consensus.shows(A, view(1, 0, 0, 0), |_| None), Ok(()));
-        assert_eq!(consensus.shows(A, view(1, 1, 1, 1), |_| Some(&committed)), Ok(()));
+        assert_eq!(consensus.shows(0, A, view(1, 0, 0, 0), |_| None), Ok(()));
+        assert_eq!(consensus.shows(0, A, view(1, 1, 1, 1), |_| Some(&committed)), Ok(()));
         let other = entry(2, 1, "y");
         let leader = View { leads: true, ..view(3, 0, 0, 0) };
-        broken(consensus.shows(B, leader, |_| Some(&other)), "lacks the committed entry at 1");
+        broken(consensus.shows(0, B, leader, |_| Some(&other)), "lacks the committed entry at 1");
     }
 }

@@ -6,6 +6,7 @@
 //! of the order; [`search`] needs no witness, and is kept for small samples.
 
 pub mod consensus;
+pub mod lifetimes;
 pub mod membership;
 pub mod real_time;
 pub mod replay;

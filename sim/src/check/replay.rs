@@ -4,7 +4,8 @@
 //! The ledger of applied entries is the witness. Each answer names the newest change that it shows
 //! (a v3 revision, a v2 index). A change that was acknowledged must be the very command that made
 //! that revision or index, no command may serve two operations, and whatever changed nothing must
-//! be what the model answers in that state. Real time is checked on the same positions.
+//! be what the model answers in that state. Real time is checked on the same positions, and that no node
+//! expires before its time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +16,7 @@ use quorra_core::store::membership::Member;
 use quorra_core::store::{v2, v3};
 use quorra_core::time::WallTime;
 
+use super::lifetimes::{Lifetimes, Times};
 use super::real_time::{self, Placed};
 use super::{Verdict, Violation, require};
 use crate::history::{History, Operation, Outcome, is_definite};
@@ -86,6 +88,7 @@ struct Claims<'a> {
     v2: BTreeMap<u64, Vec<(&'a Operation, V2Answer<'a>)>>,
     placed_v3: Vec<Placed>,
     placed_v2: Vec<Placed>,
+    lifetimes: Lifetimes,
 }
 
 fn revision_of(answer: &v3::Answer) -> i64 {
@@ -153,8 +156,9 @@ impl<'a> Claims<'a> {
     }
 
     /// Each node that expires is a change of its own, which readers may see one by one.
-    fn judge_expiry(&mut self, state: &mut State) -> Verdict {
-        while state.v2.expire(state.clock).is_some() {
+    fn judge_expiry(&mut self, state: &mut State, at: Index, times: Times<'_>) -> Verdict {
+        while let Some(event) = state.v2.expire(state.clock) {
+            self.lifetimes.ended(times, at, &event)?;
             self.judge_v2(state, None)?;
         }
         Ok(())
@@ -172,7 +176,9 @@ impl<'a> Claims<'a> {
                 _ => false,
             };
             if own {
-                unclaimed = None;
+                if let Some(Made::V2(write, _)) = unclaimed.take() {
+                    self.lifetimes.given(index, operation.started, write);
+                }
             } else {
                 let expected = match &operation.request {
                     Request::V2Get { get, .. } => state.v2.get(get),
@@ -259,7 +265,12 @@ fn is_fresh(request: &Request) -> bool {
 ///
 /// # Errors
 /// When an answer is not what the log makes it, or nothing that was ever committed.
-pub fn check(ledger: &[&Entry], bootstrap: &[Member], history: &History) -> Verdict {
+pub fn check(
+    ledger: &[&Entry],
+    bootstrap: &[Member],
+    history: &History,
+    times: Times<'_>,
+) -> Verdict {
     let mut state = State::new(bootstrap);
     let mut claims = Claims::of(history)?;
     let refused = refused_writes(history);
@@ -286,7 +297,7 @@ pub fn check(ledger: &[&Entry], bootstrap: &[Member], history: &History) -> Verd
             claims.judge_v2(&mut state, made.as_ref())?;
         }
         if command.body == Body::V2Sync {
-            claims.judge_expiry(&mut state)?;
+            claims.judge_expiry(&mut state, entry.index, times)?;
         }
     }
     let at = (state.v3.revision(), state.v2.index());

@@ -32,6 +32,27 @@ impl Clock {
     }
 }
 
+/// How far wall clocks were off.
+#[derive(Debug, Default)]
+pub(crate) struct Skew {
+    low: i64,
+    high: i64,
+}
+
+impl Skew {
+    /// Between two calls, the clock ran at its own speed.
+    pub(crate) fn note(&mut self, clock: &Clock, time: u64) {
+        let true_wall = EPOCH + i64::try_from(time).expect("virtual time is short");
+        let error = clock.read(time).wall.0 - true_wall;
+        (self.low, self.high) = (self.low.min(error), self.high.max(error));
+    }
+
+    /// How far two of them were apart at most, at the same or at different times.
+    pub(crate) fn spread(&self) -> u64 {
+        self.high.abs_diff(self.low)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

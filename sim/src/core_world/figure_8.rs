@@ -56,7 +56,10 @@ impl CoreWorld {
         let voters = replica.membership().configuration().voters;
         let running = self.running();
         let mut seats: Vec<usize> = voters.iter().map(|voter| self.seats[voter]).collect();
-        if seats.len() < 3 || seats.len().is_multiple_of(2) || seats.iter().any(|s| !running.contains(s)) {
+        if seats.len() < 3
+            || seats.len().is_multiple_of(2)
+            || seats.iter().any(|s| !running.contains(s))
+        {
             return;
         }
         seats.retain(|seat| *seat != leader);

@@ -10,6 +10,7 @@ use super::member::{Standing, view};
 use super::step::Step;
 use super::{CoreWorld, Waiting};
 use crate::chance::nanos;
+use crate::check::lifetimes::{Times, overdue};
 use crate::check::{Verdict, replay, require};
 use crate::disk::{Condition, Crash};
 use crate::faults::Fault;
@@ -32,7 +33,10 @@ impl CoreWorld {
         }
         self.settle("everyone lost power")?;
         let founders = Vec::new();
-        replay::check(&self.consensus.whole_ledger()?, &founders, &self.history)
+        self.members.iter().for_each(|member| self.skew.note(&member.clock, self.now));
+        let applied_at = self.consensus.applied_at();
+        let times = Times { applied_at, clock_spread: self.skew.spread() };
+        replay::check(&self.consensus.whole_ledger()?, &founders, &self.history, times)
     }
 
     /// Without a fault nobody campaigns but at the start.
@@ -180,6 +184,6 @@ impl CoreWorld {
                 );
             }
         }
-        String::new()
+        overdue(replica.state().v2(), self.members[leader].clock.read(self.now).wall)
     }
 }

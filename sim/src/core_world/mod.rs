@@ -46,7 +46,7 @@ use crate::options::Plant;
 use crate::trace::Trace;
 use crate::workload::Workload;
 use clients::Client;
-use clock::Clock;
+use clock::{Clock, Skew};
 use figure_8::{Figure8, Heard};
 use member::{Inbox, Member, Process, Standing, view};
 use queue::{Event, Queue};
@@ -88,6 +88,7 @@ pub struct CoreWorld {
     next_request: u64,
     history: History,
     consensus: Consensus,
+    skew: Skew,
     chance: Chance,
     /// Faults strike and clients ask.
     troubled: bool,
@@ -128,6 +129,7 @@ impl CoreWorld {
             next_request: 0,
             history: History::default(),
             consensus: Consensus::default(),
+            skew: Skew::default(),
             chance: chance.fork(),
             troubled: true,
             figure_8: None,
@@ -327,6 +329,10 @@ impl CoreWorld {
         let mut effects = Effects::new();
         let before = (process.replica.raft().hard_state(), process.replica.raft().last());
         for input in inputs {
+            let mut now = now;
+            if self.plant == Some(Plant::HastyLeader) && matches!(input, Input::Tick) {
+                now.wall.0 += 1_000_000_000;
+            }
             process.replica.step(now, input, &mut effects);
         }
         let after = (process.replica.raft().hard_state(), process.replica.raft().last());
@@ -359,7 +365,7 @@ impl CoreWorld {
         let view = view(&process.replica, process.compared);
         process.compared = view.state_hash.map(|(index, _)| index).or(process.compared);
         let raft = process.replica.raft();
-        self.consensus.shows(id, view, |index| raft.entry(index))?;
+        self.consensus.shows(self.now, id, view, |index| raft.entry(index))?;
         if view.state_hash.is_some() {
             self.consensus.names(id, view.applied_index, process.replica.membership())?;
         }

@@ -72,7 +72,10 @@ impl CoreWorld {
             Fault::ClockJump => {
                 let jump = self.chance.between(0, 20_000_000_000);
                 let jump = i64::try_from(jump).expect("a jump is short") - 10_000_000_000;
-                self.members[victim].clock.wall_offset += jump;
+                let clock = &mut self.members[victim].clock;
+                self.skew.note(clock, self.now);
+                clock.wall_offset += jump;
+                self.skew.note(clock, self.now);
             }
             Fault::SlowDisk | Fault::FullDisk | Fault::FailedSync => self.harm_disk(fault, victim),
             Fault::Membership => self.change_membership(victim),

@@ -9,6 +9,7 @@ use super::step::Step;
 use super::wires::WireId;
 use super::{Guest, HostWorld, watcher};
 use crate::chance::nanos;
+use crate::check::lifetimes::{Times, overdue};
 use crate::check::{Verdict, replay, require};
 use crate::disk::{Condition, Crash};
 use crate::history::Outcome;
@@ -31,7 +32,10 @@ impl HostWorld {
         }
         self.settle("everyone lost power")?;
         let ledger = self.consensus.whole_ledger()?;
-        replay::check(&ledger, &[], &self.history)?;
+        self.members.iter().for_each(|member| self.skew.note(&member.clock, self.now));
+        let applied_at = self.consensus.applied_at();
+        let times = Times { applied_at, clock_spread: self.skew.spread() };
+        replay::check(&ledger, &[], &self.history, times)?;
         watcher::check(&self.watched, &replay::v2_events(&ledger)?)
     }
 
@@ -180,7 +184,7 @@ impl HostWorld {
                 return format!("m{seat} has applied {applied} of {commit}, follows {follows}");
             }
         }
-        String::new()
+        overdue(replica.state().v2(), self.members[leader].clock.read(self.now).wall)
     }
 
     /// Whether an answer shows that a member serves.

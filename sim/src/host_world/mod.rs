@@ -40,7 +40,7 @@ use quorra_net::host::{Host, Input, Listener, Options};
 use crate::chance::{Chance, nanos};
 use crate::check::consensus::Consensus;
 use crate::check::{Verdict, Violation};
-use crate::core_world::clock::Clock;
+use crate::core_world::clock::{Clock, Skew};
 use crate::core_world::identity;
 use crate::core_world::member::{bootstrap, options, recover, view};
 use crate::disk::{Condition, Crash, Disk};
@@ -109,6 +109,7 @@ pub struct HostWorld {
     history: History,
     watched: Vec<watcher::Record>,
     consensus: Consensus,
+    skew: Skew,
     chance: Chance,
     /// Faults strike and clients ask.
     troubled: bool,
@@ -143,6 +144,7 @@ impl HostWorld {
             history: History::default(),
             watched: Vec::new(),
             consensus: Consensus::default(),
+            skew: Skew::default(),
             chance: chance.fork(),
             troubled: true,
             trace: Trace::new(told),
@@ -409,7 +411,7 @@ impl HostWorld {
         let replica = process.host.replica();
         let view = view(replica, process.compared);
         let raft = replica.raft();
-        self.consensus.shows(member.identity.id, view, |index| raft.entry(index))?;
+        self.consensus.shows(self.now, member.identity.id, view, |index| raft.entry(index))?;
         if view.state_hash.is_some() {
             self.consensus.names(member.identity.id, view.applied_index, replica.membership())?;
         }
