@@ -113,7 +113,7 @@ impl Machine {
 
     /// Works off one slice.
     fn work(&mut self, settled: &mut Vec<Settled>) {
-        if !self.state.has_work() {
+        if !self.state.has_work() && !self.state.has_lent() {
             return;
         }
         for (work, outcome) in self.state.work() {

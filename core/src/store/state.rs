@@ -265,6 +265,12 @@ impl State {
         self.expiring.is_some() || self.v2.has_work() || self.v3.has_work()
     }
 
+    /// Whether [`Self::work`] may find memory to give back, though it has nothing to do.
+    #[must_use]
+    pub fn has_lent(&self) -> bool {
+        self.v3.has_lent()
+    }
+
     /// Whether a write must be finished by [`Self::work`] before the next entry is applied.
     #[must_use]
     pub fn is_blocked(&self) -> bool {

@@ -1,15 +1,20 @@
 //! A list that grows without ever moving what it holds.
 //!
 //! A vector that doubles copies everything in one go: for a million entries that is a pause of many
-//! milliseconds, and the same again when the memory is given back. Here entries lie in blocks of a
-//! fixed size, so that adding one, and letting go of what was consumed, costs no more than a block.
+//! milliseconds. Here entries lie in blocks of a fixed size, so that adding one costs no more than a
+//! block.
+//!
+//! Letting go of a million entries takes as long. So blocks are shared: whoever keeps a handle to
+//! each block of a list decides when its entries are dropped (see [`super::Store::work`]), and the
+//! list itself goes quickly, wherever that happens.
 
+use alloc::rc::Rc;
 use alloc::vec::{self, Vec};
-use core::iter::{Chain, Flatten};
+use core::iter::{Chain, FlatMap};
 use core::ops::{Index, IndexMut};
 
 /// Entries in a full block.
-const BLOCK_ENTRIES: usize = 4_096;
+const BLOCK_ENTRIES: usize = if cfg!(test) { 4 } else { 4_096 };
 
 /// A list in blocks.
 ///
@@ -17,7 +22,7 @@ const BLOCK_ENTRIES: usize = 4_096;
 /// - Every block in `full` has [`BLOCK_ENTRIES`] entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocks<T> {
-    full: Vec<Vec<T>>,
+    full: Vec<Rc<Vec<T>>>,
     /// What comes behind them. A short list is nothing else.
     open: Vec<T>,
 }
@@ -32,7 +37,7 @@ impl<T> Blocks<T> {
     /// Adds an entry behind the others.
     pub(super) fn push(&mut self, entry: T) {
         if self.open.len() == BLOCK_ENTRIES {
-            self.full.push(core::mem::take(&mut self.open));
+            self.full.push(Rc::new(core::mem::take(&mut self.open)));
         }
         self.open.push(entry);
     }
@@ -52,12 +57,17 @@ impl<T> Blocks<T> {
     /// The first one.
     #[must_use]
     pub fn first(&self) -> Option<&T> {
-        self.full.first().unwrap_or(&self.open).first()
+        self.full.first().map_or(&self.open, Rc::as_ref).first()
     }
 
     /// All of them, in order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.full.iter().flatten().chain(&self.open)
+        self.full.iter().flat_map(|block| block.iter()).chain(&self.open)
+    }
+
+    /// The full blocks.
+    pub(super) fn full(&self) -> &[Rc<Vec<T>>] {
+        &self.full
     }
 
     /// Gives back what memory was taken in advance.
@@ -71,23 +81,29 @@ impl<T> Index<usize> for Blocks<T> {
 
     fn index(&self, at: usize) -> &T {
         let (block, at) = (at / BLOCK_ENTRIES, at % BLOCK_ENTRIES);
-        &self.full.get(block).unwrap_or(&self.open)[at]
+        &self.full.get(block).map_or(&self.open, Rc::as_ref)[at]
     }
 }
 
 impl<T> IndexMut<usize> for Blocks<T> {
     fn index_mut(&mut self, at: usize) -> &mut T {
         let (block, at) = (at / BLOCK_ENTRIES, at % BLOCK_ENTRIES);
-        &mut self.full.get_mut(block).unwrap_or(&mut self.open)[at]
+        let full = self.full.get_mut(block);
+        let shared = "what is changed is not shared";
+        &mut full.map_or(&mut self.open, |full| Rc::get_mut(full).expect(shared))[at]
     }
 }
 
-impl<T> IntoIterator for Blocks<T> {
+/// The entries of full blocks; a shared block is copied when its turn comes.
+type Full<T> = FlatMap<vec::IntoIter<Rc<Vec<T>>>, Vec<T>, fn(Rc<Vec<T>>) -> Vec<T>>;
+
+impl<T: Clone> IntoIterator for Blocks<T> {
     type Item = T;
-    type IntoIter = Chain<Flatten<vec::IntoIter<Vec<T>>>, vec::IntoIter<T>>;
+    type IntoIter = Chain<Full<T>, vec::IntoIter<T>>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.full.into_iter().flatten().chain(self.open)
+        let take: fn(Rc<Vec<T>>) -> Vec<T> = Rc::unwrap_or_clone;
+        self.full.into_iter().flat_map(take).chain(self.open)
     }
 }
 

@@ -235,7 +235,7 @@ pub(super) fn read(
 ) -> (Answer, Option<Task>) {
     let at = if range.revision > 0 { Revision::end_of(range.revision) } else { present };
     let mut reading = Reading::new(range, at, present.main, content, keys);
-    if reading.advance(content, keys) {
+    if reading.advance(content, true, keys) {
         (Answer::Range(reading.finish()), None)
     } else {
         (Answer::Range(super::RangeAnswer::default()), Some(Task::Read(reading)))

@@ -46,6 +46,7 @@ pub mod txn;
 mod walk;
 
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 pub use blocks::Blocks;
@@ -64,6 +65,9 @@ use content::Content;
 use decision::Decision;
 use evaluation::{Carried, Evaluation, Task};
 
+/// How many blocks of answers a slice looks at to find one that came back.
+const LENT_PER_SLICE: usize = 16;
+
 /// The outcome of a request that is finished.
 pub type Finished = Result<Answer, Error>;
 
@@ -72,7 +76,7 @@ pub type Finished = Result<Answer, Error>;
 /// # Invariants
 /// - While a write is blocked, no other is applied.
 /// - Every task either fills a hole of an assembly, or is a removal, which goes on for its own
-///   sake.
+///   sake, or a read that was cancelled and lets go of what it has gathered.
 #[derive(Debug)]
 pub struct Store {
     content: Content,
@@ -80,6 +84,10 @@ pub struct Store {
     blocked: Option<Blocked>,
     tasks: VecDeque<Queued>,
     assemblies: BTreeMap<WorkId, Assembly>,
+    /// The blocks of long answers. Somebody may still be reading them; the last handle is here.
+    lent: VecDeque<Rc<Vec<Record>>>,
+    /// A block came back when it was looked at last: others may have.
+    is_reclaiming: bool,
 }
 
 #[derive(Debug)]
@@ -111,6 +119,8 @@ impl Store {
             blocked: None,
             tasks: VecDeque::new(),
             assemblies: BTreeMap::new(),
+            lent: VecDeque::new(),
+            is_reclaiming: false,
         }
     }
 
@@ -209,6 +219,7 @@ impl Store {
 
     /// Works off one slice. What got finished comes back.
     pub fn work(&mut self) -> Vec<(WorkId, Finished)> {
+        self.reclaim();
         let mut keys = self.slice_keys;
         let mut finished = Vec::new();
         if let Some(blocked) = self.blocked.take() {
@@ -230,15 +241,26 @@ impl Store {
         finished
     }
 
+    /// Drops a block of an answer that was sent, or that nobody waits for any more.
+    fn reclaim(&mut self) {
+        self.is_reclaiming = false;
+        for _ in 0..self.lent.len().min(LENT_PER_SLICE) {
+            let Some(block) = self.lent.pop_front() else { return };
+            if Rc::strong_count(&block) == 1 {
+                self.is_reclaiming = true;
+                return;
+            }
+            self.lent.push_back(block);
+        }
+    }
+
     /// Goes on with a task; behind all others, if the slice does not suffice.
     fn continue_task(&mut self, mut queued: Queued, keys: &mut usize) -> Option<Finished> {
         let part = match &mut queued.task {
             Task::Decide(_) => return self.decide(queued, keys),
             Task::Read(reading) => {
-                if !self.assemblies.contains_key(&queued.work) {
-                    return None;
-                }
-                reading.advance(&self.content, keys)
+                let is_wanted = self.assemblies.contains_key(&queued.work);
+                reading.advance(&self.content, is_wanted, keys)
             }
             Task::Remove(place) => {
                 let mut removal = self.content.removals.take(*place);
@@ -259,6 +281,11 @@ impl Store {
                 evaluation::complete(place, removal, &mut self.content)
             }
         };
+        if let Answer::Range(RangeAnswer { records, .. })
+        | Answer::DeleteRange { previous: records, .. } = &answer
+        {
+            self.lent.extend(records.full().iter().cloned());
+        }
         let assembly = self.assemblies.get_mut(&queued.work)?;
         let whole = assembly.fill(&queued.hole, answer)?;
         self.assemblies.remove(&queued.work);
@@ -268,7 +295,13 @@ impl Store {
     /// Whether [`Self::work`] has something to do.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        self.blocked.is_some() || !self.tasks.is_empty()
+        self.blocked.is_some() || !self.tasks.is_empty() || self.is_reclaiming
+    }
+
+    /// Whether [`Self::work`] may find memory to give back, though it has nothing to do.
+    #[must_use]
+    pub fn has_lent(&self) -> bool {
+        !self.lent.is_empty()
     }
 
     /// Whether a write must be finished by [`Self::work`] before the next one is applied.
@@ -277,16 +310,20 @@ impl Store {
         self.blocked.is_some()
     }
 
-    /// Nobody waits for this any more: a read is dropped, a write loses its answer only.
+    /// Nobody waits for this any more: a read is dropped, a write loses its answer only. What was
+    /// gathered goes in slices.
     pub fn cancel(&mut self, work: WorkId) {
         self.assemblies.remove(&work);
-        let Self { tasks, content, .. } = self;
+        let Self { tasks, content, lent, .. } = self;
         tasks.retain(|queued| match queued.task {
-            Task::Remove(place) if queued.work == work => {
-                content.removals.cancel_answer(place);
+            _ if queued.work != work => true,
+            Task::Remove(place) => {
+                let answered = content.removals.cancel_answer(place);
+                lent.extend(answered.iter().flat_map(|records| records.full()).cloned());
                 true
             }
-            _ => queued.work != work,
+            Task::Read(_) => true,
+            Task::Decide(_) => false,
         });
         if let Some(blocked) = &mut self.blocked
             && blocked.work == work

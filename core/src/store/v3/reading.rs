@@ -73,11 +73,12 @@ impl Reading {
         }
     }
 
-    /// Visits, or moves, at most `keys` more keys; true when the answer is complete.
-    pub(super) fn advance(&mut self, content: &Content, keys: &mut usize) -> bool {
+    /// Visits, or moves, at most `keys` more keys; true when the answer is complete. One that is
+    /// not wanted any more is, once all that was gathered can be given back.
+    pub(super) fn advance(&mut self, content: &Content, is_wanted: bool, keys: &mut usize) -> bool {
         let Self { range, at, walk, fetch_max, is_counted, fetched, matched, kept, answer } = self;
         let is_enough = |fetched: u64| fetch_max.is_some_and(|max| fetched >= max);
-        if *is_counted && is_enough(*fetched) {
+        if !is_wanted || (*is_counted && is_enough(*fetched)) {
             return kept.settle(keys);
         }
         let progress = walk.advance(content, *at, keys, |place| {

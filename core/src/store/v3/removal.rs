@@ -77,9 +77,10 @@ impl Removals {
     }
 
     /// Nobody waits for what a removal ends: it goes on without gathering that for the answer.
-    pub(super) fn cancel_answer(&mut self, place: Revision) {
+    /// Returns what it has gathered.
+    pub(super) fn cancel_answer(&mut self, place: Revision) -> Option<Records> {
         let removal = self.pending.get_mut(&place).expect("a removal is pending until it is over");
-        removal.ended.answered = None;
+        removal.ended.answered.take()
     }
 
     pub(super) fn len(&self) -> usize {

@@ -127,7 +127,8 @@ fn what_nobody_waits_for_is_dropped_but_not_a_change() {
     let mut store = store();
     assert_eq!(store.range(&range(everything()), WorkId(1)), None);
     store.cancel(WorkId(1));
-    assert!(!store.has_work());
+    let (finished, slices) = drain(&mut store);
+    assert_eq!((finished, slices), (Vec::new(), 1), "the keys that are left are not visited");
     assert_eq!(store.apply(Write::DeleteRange(delete(everything())), WorkId(2)), None);
     store.cancel(WorkId(2));
     assert!(store.has_work());
@@ -138,4 +139,31 @@ fn what_nobody_waits_for_is_dropped_but_not_a_change() {
         panic!("one key is read at once");
     };
     assert_eq!(answer.count, 0);
+}
+
+/// How many slices it takes until no part of an answer is lent.
+fn reclaim(store: &mut Store) -> usize {
+    let slices = (0..KEYS).take_while(|_| store.has_lent() && store.work().is_empty());
+    slices.count()
+}
+
+#[test]
+fn long_answers_are_given_back_in_slices_by_whoever_lets_go_of_them() {
+    let mut store = store();
+    let long = Write::DeleteRange(DeleteRange { previous: true, ..delete(everything()) });
+    assert_eq!(store.range(&range(everything()), WorkId(1)), None);
+    assert_eq!(store.apply(long, WorkId(2)), None);
+    let (answers, _) = drain(&mut store);
+    assert_eq!(answers.len(), 2);
+    assert_eq!(reclaim(&mut store), KEYS, "somebody is still reading them");
+    drop(answers);
+    let slices = reclaim(&mut store);
+    assert!((100..KEYS).contains(&slices), "{slices} slices for two answers of {KEYS} records");
+    // One that was cancelled when half of it was gathered.
+    assert_eq!(store.range(&Range { revision: 900, ..range(everything()) }, WorkId(3)), None);
+    (0..KEYS / SLICE / 2).for_each(|_| assert_eq!(store.work(), []));
+    store.cancel(WorkId(3));
+    assert_eq!(drain(&mut store).0, []);
+    let slices = reclaim(&mut store);
+    assert!((10..KEYS).contains(&slices), "{slices} slices for half an answer");
 }
