@@ -134,6 +134,8 @@ impl Member {
             Action::Job(id, job) => {
                 self.host.input(self.now, Input::Job(id, job.simulated()));
             }
+            Action::Measure => self.host.input(self.now, Input::Measured(Box::default())),
+            Action::LogLevel(_) => {}
             Action::Pause(..) | Action::Notice(_) | Action::Log(..) => {}
         }
     }
@@ -216,6 +218,8 @@ pub(crate) fn options(incarnation: u64) -> Options {
         connections_max: 10,
         command_line: Vec::new(),
         file_descriptor_limit: 1_024,
+        extensive_metrics: false,
+        quota_bytes: None,
     }
 }
 

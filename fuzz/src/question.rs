@@ -46,6 +46,7 @@ impl Asked {
         let view = View { replica, options, statistics, identity: None, now: NOW };
         match service.begin(request, view) {
             (Outcome::Respond(response), None) => Answer::Status(response.status),
+            (Outcome::Run(_), Some(_)) => Answer::Status(200),
             (Outcome::Ask(question), Some(_)) => {
                 check(&question);
                 Answer::Question(question)

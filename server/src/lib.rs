@@ -20,6 +20,7 @@ pub mod entropy;
 pub mod flags;
 pub mod logging;
 pub mod network;
+pub mod process;
 pub mod proxy;
 pub mod reactor;
 pub mod start;

@@ -39,14 +39,15 @@ impl MemberTls {
         let peer_urls = &config.listen_peer_urls;
         let clients = own(&security.clients, security.client_auto_tls, "client", client_urls)?;
         let peers = own(&security.peers, security.peer_auto_tls, "peer", peer_urls)?;
-        check_clients(&clients, client_urls)?;
+        let for_clients = [&client_urls[..], &config.listen_metrics_urls].concat();
+        check_clients(&clients, &for_clients)?;
         check_peers(&peers, peer_urls)?;
         let server = |kind, settings: &Settings, urls: &[Url]| {
             let wanted = urls.iter().any(|url| url.scheme.is_secure());
             wanted.then(|| ServerTls::new(kind, settings).map(Arc::new)).transpose()
         };
         Ok(Self {
-            clients: server(Listener::Client, &clients, client_urls)?,
+            clients: server(Listener::Client, &clients, &for_clients)?,
             peers: server(Listener::Peer, &peers, peer_urls)?,
             dialing: dialing(&peers)?.map(|tls| match &config.service_records {
                 // Authorities of everybody's know the domain, not its members (etcd).
@@ -85,6 +86,7 @@ impl MemberTls {
         let (tls, urls) = match kind {
             Listener::Client => (&self.clients, &config.listen_client_urls),
             Listener::Peer => (&self.peers, &config.listen_peer_urls),
+            Listener::Metrics => (&self.clients, &config.listen_metrics_urls),
         };
         let bind = |place: Place<'_>| {
             let secure = tls.clone().filter(|_| place.secure);

@@ -111,6 +111,7 @@ fn run(config: &Config, command_line: Vec<String>) -> Result<Ended, String> {
     // Peers' first, because their port tells most about a second start.
     let mut listeners = tls.listen(config, Listener::Peer)?;
     listeners.extend(tls.listen(config, Listener::Client)?);
+    listeners.extend(tls.listen(config, Listener::Metrics)?);
     let incarnation = data_dir.next_incarnation().map_err(|error| error.to_string())?;
     let clock = Clock::start();
     let seed = entropy.seed().map_err(|error| format!("/dev/urandom: {error}"))?;
@@ -251,5 +252,7 @@ fn host_options(
         connections_max: connections_max(config, descriptor_limit),
         command_line,
         file_descriptor_limit: descriptor_limit,
+        extensive_metrics: config.extensive_metrics,
+        quota_bytes: config.quota_bytes,
     }
 }

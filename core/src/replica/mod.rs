@@ -666,6 +666,12 @@ impl Replica {
         }
     }
 
+    /// Changes of this member's clients whose outcome is not known yet.
+    #[must_use]
+    pub fn writes_waiting(&self) -> usize {
+        self.proposals.writes.len()
+    }
+
     /// The members, as applied here.
     #[must_use]
     pub fn membership(&self) -> &Membership {

@@ -83,6 +83,17 @@ impl Service {
         Call::waiting(None, begun)
     }
 
+    /// Begins a request that came by a listener for metrics.
+    #[must_use]
+    pub fn begin_metrics(&self, request: &Request, view: View<'_>) -> (Outcome, Option<Call>) {
+        let begun = match decoded(&request.path).as_deref() {
+            Some(path @ (b"/metrics" | b"/health")) => plain::begin(request, path, view),
+            Some(_) => respond(not_found()),
+            None => respond(bad_request()),
+        };
+        Call::waiting(None, begun)
+    }
+
     fn check_host(&self, request: &Request) -> Option<Response> {
         let hosts = self.hosts.as_ref().filter(|_| !request.secure)?;
         let field = request.headers.first("host").unwrap_or_default();
@@ -126,6 +137,11 @@ impl Call {
     /// See [`Exchange::on_reply`].
     pub fn on_reply(&mut self, reply: replica::Reply, view: View<'_>) -> Outcome {
         with_origin(self.origin.as_ref(), self.exchange.on_reply(reply, view))
+    }
+
+    /// See [`Exchange::on_errand`].
+    pub fn on_errand(&mut self, view: View<'_>) -> Outcome {
+        with_origin(self.origin.as_ref(), self.exchange.on_errand(view))
     }
 
     /// See [`Exchange::on_message`].

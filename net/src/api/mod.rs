@@ -7,6 +7,7 @@
 pub mod discovery;
 pub mod front;
 pub mod gateway;
+mod metrics;
 pub(crate) mod origins;
 mod peer_urls;
 mod plain;
@@ -20,6 +21,7 @@ use quorra_core::time::{Instant, Now};
 pub use front::{Call, Service};
 
 use crate::host::Identity;
+use crate::host::Level;
 use crate::http::Response;
 
 /// What an API can see of its member without asking.
@@ -48,8 +50,19 @@ pub enum Outcome {
     End(Vec<(&'static str, Bytes)>),
     /// Ask the replica this, and wait.
     Ask(Box<replica::Request>),
+    /// Have the driver do this; [`Exchange::on_errand`] hears when it is done.
+    Run(Errand),
     /// Wait for another reply.
     Wait,
+}
+
+/// What an API can have a driver do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// Write only lines to the log that matter as much as this, or more.
+    LogLevel(Level),
+    /// Measure the process: `Statistics::measured` is new then.
+    Measure,
 }
 
 /// How a request begins: what follows at once, and who hears the replies. An outcome that is not
@@ -61,6 +74,11 @@ pub type Begun = (Outcome, Option<Box<dyn Exchange>>);
 pub trait Exchange: std::fmt::Debug {
     /// The replica says this to what was asked.
     fn on_reply(&mut self, reply: replica::Reply, view: View<'_>) -> Outcome;
+
+    /// What [`Outcome::Run`] wanted is done.
+    fn on_errand(&mut self, _view: View<'_>) -> Outcome {
+        Outcome::Wait
+    }
 
     /// A gRPC call's client sent a further message.
     fn on_message(&mut self, _message: Bytes, _view: View<'_>) -> Outcome {

@@ -4,11 +4,11 @@
 use bytes::Bytes;
 use quorra_core::raft::RoleName;
 use quorra_core::replica::{Reply, Request as Question, Status};
-use quorra_core::store::v2::{Statistics, Tally};
 use quorra_core::time::{Duration, Instant};
 
 use super::front::{self, VERSION, method_not_allowed, plain_error, respond};
-use super::{Begun, Exchange, Outcome, View};
+use super::{Begun, Errand, Exchange, Outcome, View, metrics, v2};
+use crate::host::Level;
 use crate::http::{Method, Request, Response};
 
 /// How long `/health` waits for the leader's confirmation (etcd: one second).
@@ -16,32 +16,67 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Begins a request by a client listener; `path` is decoded and clean.
 pub(super) fn begin(request: &Request, path: &[u8], view: View<'_>) -> Begun {
-    if path == b"/config/local/log" {
-        return respond(match request.method {
-            Method::Put => plain_error(501, "the log level is fixed at the start"),
-            _ => method_not_allowed("PUT"),
-        });
-    }
     let answer: fn(&Request, View<'_>) -> Begun = match path {
         b"/health" => health,
         b"/version" => |_, view| respond(version(view)),
-        b"/metrics" => |_, view| respond(metrics(view)),
-        b"/debug/vars" => |_, view| respond(variables(view)),
-        b"/config/local/log" => return respond(log_level(request)),
+        b"/metrics" => return metrics::begin(),
+        b"/debug/vars" => |_, _| (Outcome::Run(Errand::Measure), Some(Box::new(Variables))),
+        b"/config/local/log" => return log_level(request),
         _ => return respond(front::not_found()),
     };
     match request.method {
         Method::Get => answer(request, view),
-        Method::Head if path == b"/metrics" => answer(request, view),
         _ => respond(method_not_allowed("GET")),
     }
 }
 
-/// etcd 3.4's switch of the log level. The route is there; the level is fixed at start.
-fn log_level(request: &Request) -> Response {
-    match request.method {
-        Method::Put => plain_error(501, "the log level is set by --log-level alone"),
-        _ => method_not_allowed("PUT"),
+/// etcd 3.4's switch of the log level, with the levels' names of its logger.
+fn log_level(request: &Request) -> Begun {
+    if request.method != Method::Put {
+        return respond(method_not_allowed("PUT"));
+    }
+    let name = match log_level_name(&request.body) {
+        Some(name) => name.to_uppercase(),
+        None => return respond(v2::message(400, "Invalid json body")),
+    };
+    let level = match name.as_str() {
+        "CRITICAL" | "C" | "ERROR" | "0" | "E" => Level::Error,
+        "WARNING" | "1" | "W" => Level::Warn,
+        "NOTICE" | "2" | "N" | "INFO" | "3" | "I" => Level::Info,
+        "DEBUG" | "4" | "D" | "TRACE" | "5" | "T" => Level::Debug,
+        _ => return respond(v2::message(400, &format!("Invalid log level {name}"))),
+    };
+    (Outcome::Run(Errand::LogLevel(level)), Some(Box::new(LogLevelSet)))
+}
+
+/// The field `Level` of the first JSON value, spelt in whatever case (Go); empty if there is none.
+fn log_level_name(body: &[u8]) -> Option<String> {
+    let mut values = serde_json::Deserializer::from_slice(body).into_iter();
+    match values.next()?.ok()? {
+        serde_json::Value::Null => Some(String::new()),
+        serde_json::Value::Object(fields) => {
+            let level =
+                fields.into_iter().rev().find(|(name, _)| name.eq_ignore_ascii_case("level"));
+            match level {
+                None | Some((_, serde_json::Value::Null)) => Some(String::new()),
+                Some((_, serde_json::Value::String(level))) => Some(level),
+                Some(_) => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+#[derive(Debug)]
+struct LogLevelSet;
+
+impl Exchange for LogLevelSet {
+    fn on_reply(&mut self, _reply: Reply, _view: View<'_>) -> Outcome {
+        unreachable!("setting a level asks nothing of the replica")
+    }
+
+    fn on_errand(&mut self, _view: View<'_>) -> Outcome {
+        Outcome::Respond(Response::new(204, Bytes::new()))
     }
 }
 
@@ -93,22 +128,24 @@ fn members(view: View<'_>) -> Response {
 /// Healthy is who has a leader that can still confirm itself.
 fn health(request: &Request, view: View<'_>) -> Begun {
     if view.replica.status().leader.is_none() {
-        return respond(unhealthy());
+        return respond(unhealthy(view));
     }
     let query = request.query.as_deref().unwrap_or_default();
     if query.split(|byte| *byte == b'&').any(|field| field == b"serializable=true") {
-        return respond(healthy());
+        return respond(healthy(view));
     }
     let exchange = HealthCheck { deadline: view.now.monotonic + HEALTH_TIMEOUT };
     (Outcome::Ask(Box::new(Question::Barrier)), Some(Box::new(exchange)))
 }
 
-fn healthy() -> Response {
+fn healthy(view: View<'_>) -> Response {
+    view.statistics.requests.healthy.count();
     Response::new(200, &b"{\"health\":\"true\"}"[..])
         .with("Content-Type", &b"text/plain; charset=utf-8"[..])
 }
 
-fn unhealthy() -> Response {
+fn unhealthy(view: View<'_>) -> Response {
+    view.statistics.requests.unhealthy.count();
     plain_error(503, r#"{"health":"false"}"#)
 }
 
@@ -118,16 +155,16 @@ struct HealthCheck {
 }
 
 impl Exchange for HealthCheck {
-    fn on_reply(&mut self, reply: Reply, _view: View<'_>) -> Outcome {
-        Outcome::Respond(if reply.outcome.is_ok() { healthy() } else { unhealthy() })
+    fn on_reply(&mut self, reply: Reply, view: View<'_>) -> Outcome {
+        Outcome::Respond(if reply.outcome.is_ok() { healthy(view) } else { unhealthy(view) })
     }
 
     fn deadline(&self) -> Option<Instant> {
         Some(self.deadline)
     }
 
-    fn on_deadline(&mut self, _view: View<'_>) -> Outcome {
-        Outcome::Respond(unhealthy())
+    fn on_deadline(&mut self, view: View<'_>) -> Outcome {
+        Outcome::Respond(unhealthy(view))
     }
 }
 
@@ -138,6 +175,19 @@ fn role(status: &Status) -> &'static str {
         RoleName::PreCandidate => "StatePreCandidate",
         RoleName::Candidate => "StateCandidate",
         RoleName::Leader => "StateLeader",
+    }
+}
+
+#[derive(Debug)]
+struct Variables;
+
+impl Exchange for Variables {
+    fn on_reply(&mut self, _reply: Reply, _view: View<'_>) -> Outcome {
+        unreachable!("variables ask nothing of the replica")
+    }
+
+    fn on_errand(&mut self, view: View<'_>) -> Outcome {
+        Outcome::Respond(variables(view))
     }
 }
 
@@ -158,76 +208,11 @@ fn variables(view: View<'_>) -> Response {
          \"raft.status\": {raft}\n}}\n",
         serde_json::json!(view.options.command_line),
         view.options.file_descriptor_limit,
-        serde_json::json!({ "Alloc": status.state_bytes }),
+        serde_json::json!({
+            "Alloc": status.state_bytes,
+            "Sys": view.statistics.measured.virtual_bytes,
+            "HeapInuse": view.statistics.measured.resident_bytes,
+        }),
     );
     Response::new(200, body).with("Content-Type", &b"application/json; charset=utf-8"[..])
-}
-
-/// The gauges and counters that this build can tell truly, in Prometheus's text format.
-fn metrics(view: View<'_>) -> Response {
-    let status = view.replica.status();
-    let counted = view.statistics;
-    let mut text = Text::default();
-    let flag = |set: bool| u64::from(set);
-    text.put("etcd_server_has_leader", "gauge", flag(status.leader.is_some()));
-    text.put("etcd_server_is_leader", "gauge", flag(status.role == RoleName::Leader));
-    text.put("etcd_server_is_learner", "gauge", flag(status.is_learner));
-    text.put("etcd_server_leader_changes_seen_total", "counter", counted.leader_changes);
-    text.put("etcd_server_proposals_committed_total", "gauge", status.commit_index.0);
-    text.put("etcd_server_proposals_applied_total", "gauge", status.applied_index.0);
-    text.put("etcd_mvcc_db_total_size_in_bytes", "gauge", status.disk_bytes);
-    text.put("etcd_mvcc_db_total_size_in_use_in_bytes", "gauge", status.state_bytes);
-    text.put(&format!("etcd_server_version{{server_version=\"{VERSION}\"}}"), "gauge", flag(true));
-    text.put("etcd_network_client_grpc_received_bytes_total", "counter", counted.client_received);
-    text.put("etcd_network_client_grpc_sent_bytes_total", "counter", counted.client_sent);
-    text.put("process_max_fds", "gauge", view.options.file_descriptor_limit);
-    put_store(&mut text, &view.replica.state().v2().statistics());
-    Response::new(200, Bytes::from(text.0))
-        .with("Content-Type", &b"text/plain; version=0.0.4; charset=utf-8"[..])
-}
-
-/// The v2 store's counters under etcd's names and labels.
-fn put_store(text: &mut Text, store: &Statistics) {
-    let reads = [("get", store.gets)];
-    let writes = [
-        ("set", store.sets),
-        ("create", store.creates),
-        ("update", store.updates),
-        ("delete", store.deletes),
-        ("compareAndSwap", store.compare_and_swaps),
-        ("compareAndDelete", store.compare_and_deletes),
-    ];
-    let families: [(&str, &[(&str, Tally)]); 2] = [("reads", &reads), ("writes", &writes)];
-    for (family, tallies) in families {
-        let total = format!("etcd_debugging_store_{family}_total");
-        let failed = format!("etcd_debugging_store_{family}_failed_total");
-        text.put_family(&total, "action", tallies.iter().map(|(a, tally)| (*a, tally.success)));
-        text.put_family(&failed, "action", tallies.iter().map(|(a, tally)| (*a, tally.fail)));
-    }
-    text.put("etcd_debugging_store_expires_total", "counter", store.expirations);
-    text.put("etcd_debugging_store_watchers", "gauge", store.watchers);
-}
-
-#[derive(Default)]
-struct Text(String);
-
-impl Text {
-    /// A family of counters, one for each value of a label.
-    fn put_family<'a>(
-        &mut self,
-        family: &str,
-        label: &str,
-        values: impl Iterator<Item = (&'a str, u64)>,
-    ) {
-        self.0.push_str(&format!("# TYPE {family} counter\n"));
-        for (name, value) in values {
-            self.0.push_str(&format!("{family}{{{label}=\"{name}\"}} {value}\n"));
-        }
-    }
-
-    /// A series of one value, behind the line that tells its family's type.
-    fn put(&mut self, series: &str, kind: &str, value: u64) {
-        let family = series.split('{').next().unwrap_or(series);
-        self.0.push_str(&format!("# TYPE {family} {kind}\n{series} {value}\n"));
-    }
 }

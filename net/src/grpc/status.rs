@@ -32,6 +32,27 @@ pub enum Code {
 }
 
 impl Code {
+    /// The names of all codes, as grpc-go writes them.
+    pub const NAMES: [&'static str; 17] = [
+        "OK",
+        "Canceled",
+        "Unknown",
+        "InvalidArgument",
+        "DeadlineExceeded",
+        "NotFound",
+        "AlreadyExists",
+        "PermissionDenied",
+        "ResourceExhausted",
+        "FailedPrecondition",
+        "Aborted",
+        "OutOfRange",
+        "Unimplemented",
+        "Internal",
+        "Unavailable",
+        "DataLoss",
+        "Unauthenticated",
+    ];
+
     /// The code as it is written.
     #[must_use]
     pub fn digits(self) -> &'static str {

@@ -6,8 +6,8 @@ use quorra_core::replica::{self, Reply, RequestId, Response};
 use quorra_core::time::{Instant, Now};
 
 use super::connection::{Connection, Waiting};
-use super::{Action, ConnectionId, Host, Level, Listener, Owner};
-use crate::api::{Outcome, View};
+use super::{Action, ConnectionId, Host, Level, Listener, Measured, Owner};
+use crate::api::{Errand, Outcome, View};
 use crate::http::{Body, Event, Request, StreamId};
 
 /// How many events of one connection a turn takes.
@@ -138,6 +138,7 @@ impl Host {
         let (outcome, call) = match connection.listener {
             Listener::Client => self.service.begin(request, view),
             Listener::Peer => self.service.begin_peer(request, view),
+            Listener::Metrics => self.service.begin_metrics(request, view),
         };
         if connection.listener == Listener::Peer && request.path.starts_with(b"/raft") {
             let line = "an etcd member tried to connect: etcd members cannot join".to_owned();
@@ -208,7 +209,33 @@ impl Host {
                     call.request = Some(request);
                 }
             }
+            Outcome::Run(errand) => self.run(now, id, stream, errand),
             Outcome::Wait => {}
+        }
+    }
+
+    /// Has the driver do something, and tells the call when it is done.
+    fn run(&mut self, now: Now, id: ConnectionId, stream: StreamId, errand: Errand) {
+        match errand {
+            Errand::LogLevel(level) => {
+                self.actions.push_back(Action::LogLevel(level));
+                self.tell(now, id, stream, |call, view| call.call.on_errand(view));
+            }
+            Errand::Measure => {
+                if self.measuring.is_empty() {
+                    self.actions.push_back(Action::Measure);
+                }
+                self.measuring.push((id, stream));
+            }
+        }
+    }
+
+    pub(super) fn on_measured(&mut self, now: Now, measured: Measured) {
+        self.statistics.measured = measured;
+        for (id, stream) in std::mem::take(&mut self.measuring) {
+            self.tell(now, id, stream, |call, view| call.call.on_errand(view));
+            self.enqueue(id);
+            self.settle(now, id);
         }
     }
 
@@ -252,6 +279,9 @@ impl Host {
         call.watching = more;
         if more && connection.half_closed {
             return self.close(now, id);
+        }
+        if reply.outcome.is_err() {
+            self.statistics.proposals_failed += 1;
         }
         if !more {
             call.request = None;

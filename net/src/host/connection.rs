@@ -109,7 +109,7 @@ impl<C> Connection<C> {
             Listener::Peer if peer::is_magic_so_far(seen) => {
                 return Sniffed::Peer(std::mem::take(seen));
             }
-            Listener::Client
+            Listener::Client | Listener::Metrics
                 if seen.len() < http2::PREFACE.len() && http2::PREFACE.starts_with(seen) =>
             {
                 return Sniffed::Stays;
@@ -117,7 +117,7 @@ impl<C> Connection<C> {
             _ => {}
         }
         let seen = std::mem::take(seen);
-        let is_http2 = self.listener == Listener::Client && seen.starts_with(http2::PREFACE);
+        let is_http2 = self.listener != Listener::Peer && seen.starts_with(http2::PREFACE);
         self.state = if is_http2 {
             State::Http2(Box::new(http2::Connection::new(limits, false, now)))
         } else {

@@ -7,7 +7,9 @@ use quorra_core::disk::{DiskFailure, DiskOp, DiskRead, Lane, Ticket};
 use quorra_core::identity::Incarnation;
 use quorra_core::raft::Notice;
 use quorra_core::replica::{Job, JobId, JobResult, ReadId, StopReason};
-use quorra_core::time::{Instant, Now, WallTime};
+use quorra_core::time::{Instant, Now};
+
+use super::statistics::Measured;
 
 /// Names a connection. Chosen by whoever opens it: even numbers by the driver for accepted
 /// ones, odd numbers by the host for those it asks for. Never reused.
@@ -21,6 +23,8 @@ pub enum Listener {
     Client,
     /// Other members.
     Peer,
+    /// Whoever looks after members: nothing but `/metrics` and `/health`.
+    Metrics,
 }
 
 /// What a driver drives: a server without an operating system. A [`Host`](super::Host) is one.
@@ -107,6 +111,8 @@ pub enum Input<'a> {
     Read(ReadId, Result<Bytes, DiskFailure>),
     /// See the replica's door.
     Job(JobId, JobResult),
+    /// What [`Action::Measure`] asked for.
+    Measured(Box<Measured>),
     /// Time has passed.
     Tick,
     /// The turn has no more inputs. Ends every turn.
@@ -143,6 +149,10 @@ pub enum Action {
     Ready,
     /// Write a line to the log.
     Log(Level, String),
+    /// Write only lines to the log that matter as much as this, or more.
+    LogLevel(Level),
+    /// Measure what only the operating system knows, then answer [`Input::Measured`].
+    Measure,
     /// The process must end. Nothing follows.
     Stop(StopReason),
 }
@@ -186,23 +196,8 @@ pub struct Options {
     pub command_line: Vec<String>,
     /// For `/debug/vars` and `/metrics`.
     pub file_descriptor_limit: u64,
-}
-
-/// What a host counts, for `/metrics` and `/v2/stats`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Statistics {
-    /// How often another leader became known.
-    pub leader_changes: u64,
-    /// Bytes that came from clients.
-    pub client_received: u64,
-    /// Bytes that went to clients.
-    pub client_sent: u64,
-    /// When the host was made.
-    pub started: WallTime,
-    /// When the present leader became known.
-    pub leader_since: WallTime,
-    /// Append messages that came from peers.
-    pub appends_received: u64,
-    /// Append messages that went to peers.
-    pub appends_sent: u64,
+    /// `--metrics=extensive`: `/metrics` also tells how long calls took.
+    pub extensive_metrics: bool,
+    /// `--quota-backend-bytes`, for `/metrics`; none is no quota.
+    pub quota_bytes: Option<u64>,
 }

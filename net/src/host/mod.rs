@@ -35,15 +35,21 @@ mod calls;
 pub(crate) mod connection;
 mod door;
 mod publish;
+mod statistics;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use quorra_core::raft::{self, Notice};
+use quorra_core::identity::MemberId;
+use quorra_core::raft::Notice;
 use quorra_core::replica::{self, Effect, Effects, Message, Replica, RequestId, StopReason};
 use quorra_core::time::{Instant, Now};
 
 pub use door::{
-    Action, ConnectionId, Identity, Input, Level, Listener, Machine, Options, Security, Statistics,
+    Action, ConnectionId, Identity, Input, Level, Listener, Machine, Options, Security,
+};
+pub use statistics::{
+    Calls, Counter, Histogram, KeysCount, KeysMethod, Latency, Measured, Peer, REFUSALS, Rate,
+    Requests, Statistics,
 };
 
 use self::connection::{Connection, Sniffed, Waiting};
@@ -75,6 +81,8 @@ pub struct Host {
     timers: BTreeSet<(Instant, ConnectionId)>,
     call_deadlines: BTreeSet<(Instant, ConnectionId, StreamId)>,
     publish: Publish,
+    /// Calls that wait until the process is measured.
+    measuring: Vec<(ConnectionId, StreamId)>,
     actions: VecDeque<Action>,
     stopped: bool,
 }
@@ -109,6 +117,7 @@ impl Host {
             timers: BTreeSet::new(),
             call_deadlines: BTreeSet::new(),
             publish: Publish::Waiting(now.monotonic),
+            measuring: Vec::new(),
             actions: VecDeque::new(),
             stopped: false,
         };
@@ -142,6 +151,7 @@ impl Host {
             }
             Input::Read(id, bytes) => self.step(now, replica::Input::Read(id, bytes)),
             Input::Job(id, result) => self.step(now, replica::Input::Job(id, result)),
+            Input::Measured(measured) => self.on_measured(now, *measured),
             Input::Tick => self.on_tick(now),
             Input::Flush => self.on_flush(now),
             Input::Stop => self.step(now, replica::Input::Stop),
@@ -180,6 +190,9 @@ impl Host {
     /// That many bytes of [`Self::output`] were taken.
     pub fn written(&mut self, now: Now, connection: ConnectionId, bytes: usize) {
         let Some(found) = self.connections.get_mut(&connection) else {
+            if let Some(peer) = self.links.peer_of(connection) {
+                self.statistics.peers.entry(peer).or_default().sent_bytes += bytes as u64;
+            }
             return self.links.written(now.monotonic, connection, bytes);
         };
         found.written(now, bytes);
@@ -228,7 +241,7 @@ impl Host {
     /// Whether one more connection may be taken; it is closed if not.
     fn has_room(&mut self, id: ConnectionId, listener: Listener, remote: &str) -> bool {
         let most = match listener {
-            Listener::Client => self.options.connections_max,
+            Listener::Client | Listener::Metrics => self.options.connections_max,
             Listener::Peer => self.options.connections_max + PEER_CONNECTIONS_RESERVED,
         };
         if self.connections.len() >= most {
@@ -243,7 +256,11 @@ impl Host {
         let Some(connection) = self.connections.get_mut(&id) else {
             let replica = &self.replica;
             let mark = |peer| replica.acknowledged_by(peer);
-            return self.links.receive(now.monotonic, id, bytes, &mark);
+            self.links.receive(now.monotonic, id, bytes, &mark);
+            if let Some(peer) = self.links.peer_of(id) {
+                self.statistics.peers.entry(peer).or_default().received_bytes += bytes.len() as u64;
+            }
+            return;
         };
         if connection.closing {
             return;
@@ -367,13 +384,13 @@ impl Host {
             Effect::Read(id, read) => self.actions.push_back(Action::Read(id, read)),
             Effect::Job(id, job) => self.actions.push_back(Action::Job(id, job)),
             Effect::Send(to, message) => {
-                if is_append(&message) {
-                    self.statistics.appends_sent += 1;
-                }
+                self.count_sent(now, to, &message);
                 self.links.send(now.monotonic, to, message);
             }
             Effect::Reply(request, reply) => self.on_reply(now, request, reply),
             Effect::Members => {
+                let members = &self.replica.membership().members;
+                self.statistics.peers.retain(|id, _| members.contains_key(id));
                 self.links.set_members(now.monotonic, self.replica.membership());
             }
             Effect::Notice(notice) => self.on_notice(now, notice),
@@ -397,13 +414,15 @@ impl Host {
                 self.actions.push_back(Action::Close { connection, at_once });
             }
             Order::Up { peer, acknowledged } => {
+                self.statistics.peers.entry(peer).or_default().set_up(true);
                 self.step(now, replica::Input::Connected { peer, acknowledged });
             }
-            Order::Down(peer) => self.step(now, replica::Input::Disconnected(peer)),
+            Order::Down(peer) => {
+                self.statistics.peers.entry(peer).or_default().set_up(false);
+                self.step(now, replica::Input::Disconnected(peer));
+            }
             Order::Message(from, message) => {
-                if is_append(&message) {
-                    self.statistics.appends_received += 1;
-                }
+                self.count_received(now, from, &message);
                 self.step(now, replica::Input::Peer(from, message));
             }
             Order::Removed => {
@@ -413,6 +432,24 @@ impl Host {
             }
             Order::Log(level, line) => self.log(level, line),
         }
+    }
+
+    fn count_sent(&mut self, now: Now, to: MemberId, message: &Message) {
+        let Message::Raft(message) = message else { return };
+        if let Some(bytes) = statistics::append_bytes(message) {
+            self.statistics.appends_sent += 1;
+            self.statistics.sending.count(now.monotonic, bytes);
+        }
+        self.statistics.peers.entry(to).or_default().sent(now.monotonic, message);
+    }
+
+    fn count_received(&mut self, now: Now, from: MemberId, message: &Message) {
+        let Message::Raft(message) = message else { return };
+        if let Some(bytes) = statistics::append_bytes(message) {
+            self.statistics.appends_received += 1;
+            self.statistics.receiving.count(now.monotonic, bytes);
+        }
+        self.statistics.peers.entry(from).or_default().received(now.monotonic, message);
     }
 
     fn stop(&mut self, reason: StopReason) {
@@ -441,10 +478,6 @@ impl Machine for Host {
     fn written(&mut self, now: Now, connection: ConnectionId, bytes: usize) {
         Self::written(self, now, connection, bytes);
     }
-}
-
-fn is_append(message: &Message) -> bool {
-    matches!(message, Message::Raft(raft::Message::Append { .. }))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use quorra_core::identity::{ClusterId, Incarnation, MemberId};
 use quorra_core::limits;
+use quorra_core::raft;
 use quorra_core::replica::{Bootstrap, Recovery, RecoveryStep};
 use quorra_core::store::membership;
 use quorra_core::time::{Duration, WallTime};
@@ -83,6 +84,8 @@ impl Driver {
             connections_max: 3,
             command_line: Vec::new(),
             file_descriptor_limit: 1_024,
+            extensive_metrics: false,
+            quota_bytes: None,
         };
         let now = Now { monotonic: Instant(1_000_000_000), wall: WallTime(0) };
         let mut driver = Self {
@@ -165,6 +168,7 @@ impl Driver {
                 panic!("a member alone needs no {action:?}")
             }
             Action::Write(_) | Action::Notice(_) | Action::Log(..) => {}
+            Action::LogLevel(_) | Action::Measure => {}
         }
     }
 

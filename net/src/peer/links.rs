@@ -106,6 +106,15 @@ impl Links {
         self.connections.contains_key(&connection)
     }
 
+    /// Whom a connection leads to, once that is known.
+    #[must_use]
+    pub fn peer_of(&self, connection: ConnectionId) -> Option<MemberId> {
+        match self.connections.get(&connection)?.role {
+            Role::Incoming(id, _) | Role::Outgoing(id, _) => Some(id),
+            Role::Stranger | Role::Caller | Role::Ending => None,
+        }
+    }
+
     /// The membership has changed: closes what leads to those who left, opens what is missing.
     pub fn set_members(&mut self, now: Instant, membership: &Membership) {
         self.membership = membership.clone();

@@ -253,6 +253,7 @@ impl Machine for Proxy {
             Input::Durable(..) | Input::Failed(..) | Input::Read(..) | Input::Job(..) => {
                 unreachable!("a proxy asks nothing of a disk")
             }
+            Input::Measured(_) => unreachable!("a proxy has nothing measured"),
         }
     }
 

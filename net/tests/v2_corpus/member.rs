@@ -124,6 +124,12 @@ impl Member {
             Outcome::Data(bytes) => answer.body.extend_from_slice(&bytes),
             Outcome::End(_) => answer.ended = true,
             Outcome::Ask(question) => self.input(Input::Request(id, *question)),
+            // Whatever it is, it is done.
+            Outcome::Run(_) => {
+                let mut call = self.calls.remove(&id).expect("an errand is of a call that waits");
+                let outcome = call.on_errand(self.view());
+                self.follow(id, outcome);
+            }
             Outcome::Wait => {}
         }
     }
@@ -265,6 +271,8 @@ fn host_options() -> host::Options {
         connections_max: 100,
         command_line: Vec::new(),
         file_descriptor_limit: 1024,
+        extensive_metrics: false,
+        quota_bytes: None,
     }
 }
 

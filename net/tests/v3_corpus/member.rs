@@ -134,6 +134,7 @@ impl Member {
             Action::Stop(reason) => panic!("the member stops: {reason:?}"),
             Action::Pause(..) | Action::Close { .. } | Action::Connect(..) => {}
             Action::Job(..) | Action::Notice(_) | Action::Log(..) => {}
+            Action::LogLevel(_) | Action::Measure => {}
         }
     }
 
@@ -173,6 +174,8 @@ fn options() -> Options {
         connections_max: 1000,
         command_line: Vec::new(),
         file_descriptor_limit: 1024,
+        extensive_metrics: false,
+        quota_bytes: None,
     }
 }
 

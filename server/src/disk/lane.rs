@@ -10,7 +10,7 @@ use bytes::Bytes;
 use quorra_core::disk::{DiskFailure, DiskOp, File, Lane};
 
 use super::files::{Files, ZEROS, failure_of};
-use super::{Answer, Answers, Work};
+use super::{Answer, Answers, Took, Work};
 
 /// Bytes that may be written before they are synced, in the bulk lane.
 const BULK_SYNC_BYTES: u64 = 1 << 20;
@@ -20,9 +20,10 @@ const BULK_BYTES_PER_SECOND: u64 = 256 << 20;
 const GATHERED_BYTES_MAX: usize = 16 << 20;
 
 /// Performs the log's batches until there are no more or one fails.
-pub(super) fn run_log(files: Files, queue: &Receiver<Work>, answers: &Answers) {
+pub(super) fn run_log(files: Files, queue: &Receiver<Work>, answers: &Answers, took: &Took) {
     let mut lane = LogLane { files, run: Run::default() };
     while let Ok(first) = queue.recv() {
+        let begun = Instant::now();
         let mut ticket = first.ticket;
         let mut gathered = lane.perform(first.operations);
         while let Ok(bytes) = gathered {
@@ -35,7 +36,10 @@ pub(super) fn run_log(files: Files, queue: &Receiver<Work>, answers: &Answers) {
         // After a failed sync nothing is known, whatever the reason.
         let synced = written.and_then(|()| lane.files.sync().map_err(|_| DiskFailure::Io));
         match synced {
-            Ok(()) => answers.give(Answer::Durable(Lane::Log, ticket)),
+            Ok(()) => {
+                took.count(begun.elapsed());
+                answers.give(Answer::Durable(Lane::Log, ticket));
+            }
             Err(failure) => return answers.give(Answer::Failed(Lane::Log, ticket, failure)),
         }
     }
@@ -107,9 +111,9 @@ fn perform(files: &mut Files, operation: DiskOp) -> io::Result<()> {
 }
 
 /// Performs the bulk lane's batches. A full disk fails a batch; anything else ends the lane.
-pub(super) fn run_bulk(files: Files, queue: &Receiver<Work>, answers: &Answers) {
+pub(super) fn run_bulk(files: Files, queue: &Receiver<Work>, answers: &Answers, took: Took) {
     let wanting = BTreeSet::new();
-    let mut lane = BulkLane { files, wanting, unsynced: 0, paced: Instant::now() };
+    let mut lane = BulkLane { files, took, wanting, unsynced: 0, paced: Instant::now() };
     for work in queue {
         match lane.perform_all(work.operations) {
             Ok(()) => answers.give(Answer::Durable(Lane::Bulk, work.ticket)),
@@ -125,6 +129,7 @@ pub(super) fn run_bulk(files: Files, queue: &Receiver<Work>, answers: &Answers) 
 
 struct BulkLane {
     files: Files,
+    took: Took,
     /// Files that a full disk did not let be created. What was queued for them meanwhile fails
     /// for the same reason, and not because they are not there.
     wanting: BTreeSet<File>,
@@ -185,7 +190,9 @@ impl BulkLane {
 
     /// Syncs, and rests until the bytes written have taken the time that they may take.
     fn sync(&mut self) -> Result<(), DiskFailure> {
+        let begun = Instant::now();
         self.files.sync().map_err(|_| DiskFailure::Io)?;
+        self.took.count(begun.elapsed());
         let nanoseconds = self.unsynced.saturating_mul(1_000_000_000) / BULK_BYTES_PER_SECOND;
         self.unsynced = 0;
         let now = Instant::now();
@@ -213,7 +220,8 @@ mod tests {
         let file = File::Checkpoint(7);
         let files = Files::open(&scratch.0, 4).expect("the directory is there");
         let wanting = BTreeSet::from([file]);
-        let mut lane = BulkLane { files, wanting, unsynced: 0, paced: Instant::now() };
+        let mut lane =
+            BulkLane { files, took: Took::new(), wanting, unsynced: 0, paced: Instant::now() };
         let write = || DiskOp::Write { file, offset: 0, bytes: Bytes::from_static(b"x") };
         assert_eq!(lane.perform_all(vec![write()]), Err(DiskFailure::Full));
         assert_eq!(lane.perform_all(vec![DiskOp::Publish(file)]), Err(DiskFailure::Full));

@@ -15,13 +15,15 @@ mod lane;
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use bytes::Bytes;
 use quorra_core::disk::{DiskFailure, DiskOp, DiskRead, Lane, Ticket};
 use quorra_core::replica::ReadId;
+use quorra_net::host::Histogram;
 
 pub use files::read;
 use files::{Files, failure_of};
@@ -65,7 +67,27 @@ pub struct Disk {
     bulk: Option<Sender<Work>>,
     reads: Option<Sender<(ReadId, DiskRead)>>,
     answers: Receiver<Answer>,
+    log_syncs: Took,
+    bulk_syncs: Took,
     threads: Vec<JoinHandle<()>>,
+}
+
+/// How long a lane's writes took.
+#[derive(Clone)]
+struct Took(Arc<Mutex<Histogram>>);
+
+impl Took {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(Histogram::of_disk())))
+    }
+
+    fn count(&self, took: Duration) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).count(took);
+    }
+
+    fn so_far(&self) -> Histogram {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Disk {
@@ -83,12 +105,26 @@ impl Disk {
         let (log_files, bulk_files) = (Files::open(root, 1)?, Files::open(root, 8)?);
         let (log_answers, bulk_answers) = (give.clone(), give.clone());
         let read_root = root.to_path_buf();
+        let (log_syncs, bulk_syncs) = (Took::new(), Took::new());
+        let (log_took, bulk_took) = (log_syncs.clone(), bulk_syncs.clone());
         let threads = vec![
-            thread("disk-log", move || lane::run_log(log_files, &log_work, &log_answers))?,
-            thread("disk-bulk", move || lane::run_bulk(bulk_files, &bulk_work, &bulk_answers))?,
+            thread("disk-log", move || {
+                lane::run_log(log_files, &log_work, &log_answers, &log_took);
+            })?,
+            thread("disk-bulk", move || {
+                lane::run_bulk(bulk_files, &bulk_work, &bulk_answers, bulk_took);
+            })?,
             thread("disk-read", move || run_reads(&read_root, &reads_wanted, &give))?,
         ];
-        Ok(Self { log: Some(log), bulk: Some(bulk), reads: Some(reads), answers, threads })
+        Ok(Self {
+            log: Some(log),
+            bulk: Some(bulk),
+            reads: Some(reads),
+            answers,
+            log_syncs,
+            bulk_syncs,
+            threads,
+        })
     }
 
     /// Hands a batch of operations to a lane. Tickets of a lane only grow.
@@ -108,6 +144,12 @@ impl Disk {
         if let Some(reads) = &self.reads {
             let _gone = reads.send((id, read));
         }
+    }
+
+    /// How long writing and syncing took so far: batches of the log, and pieces of the bulk lane.
+    #[must_use]
+    pub fn syncs(&self) -> (Histogram, Histogram) {
+        (self.log_syncs.so_far(), self.bulk_syncs.so_far())
     }
 
     /// What has come back since the last call, in the order in which it did. Never waits.

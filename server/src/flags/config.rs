@@ -123,6 +123,10 @@ pub struct Config {
     pub security: Security,
     /// `--bcrypt-cost`
     pub bcrypt_cost: u32,
+    /// `--listen-metrics-urls`
+    pub listen_metrics_urls: Vec<Url>,
+    /// `--metrics=extensive`
+    pub extensive_metrics: bool,
     /// `--log-level`
     pub log_level: LevelFilter,
     /// `--proxy` and its kind.
@@ -154,6 +158,9 @@ impl Values<'_> {
     }
 
     fn urls(&self, name: &str) -> Result<Vec<Url>, String> {
+        if self.text(name).is_empty() {
+            return Ok(Vec::new());
+        }
         Url::parse_list(&self.text(name))
     }
 
@@ -178,7 +185,9 @@ impl Config {
         let (heartbeat_interval, election_timeout) = timeouts(&values)?;
         let listen_peer_urls = values.urls("listen-peer-urls")?;
         let listen_client_urls = values.urls("listen-client-urls")?;
-        for url in listen_peer_urls.iter().chain(&listen_client_urls) {
+        let listen_metrics_urls = values.urls("listen-metrics-urls")?;
+        let listening = listen_peer_urls.iter().chain(&listen_client_urls);
+        for url in listening.chain(&listen_metrics_urls) {
             url.check_bindable()?;
         }
         let proxy = proxy_flags(&values)?;
@@ -235,6 +244,8 @@ impl Config {
             host_whitelist: values.names("host-whitelist"),
             security: Security::read(&values)?,
             bcrypt_cost: bcrypt_cost(&values)?,
+            listen_metrics_urls,
+            extensive_metrics: values.text("metrics") == "extensive",
             log_level: logging::level(&log_level)
                 .ok_or_else(|| format!("unrecognized level: {log_level:?}"))?,
             proxy,

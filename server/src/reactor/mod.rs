@@ -26,12 +26,13 @@ use mio::event::Event;
 use mio::{Events, Token};
 use quorra_core::replica::{JobId, JobResult, StopReason};
 use quorra_core::time::{Instant, Now};
-use quorra_net::host::{Action, ConnectionId, Input, Listener, Machine, Security};
+use quorra_net::host::{Action, ConnectionId, Input, Listener, Machine, Measured, Security};
 use quorra_net::tls::Filter;
 use signal_hook::consts::SIGTERM;
 
 use crate::clock::Clock;
 use crate::disk::{Answer, Disk};
+use crate::process;
 use crate::tls;
 use crate::workers::Workers;
 use complaints::Complaints;
@@ -76,6 +77,7 @@ pub enum Ended {
 enum Pending {
     Broken(ConnectionId),
     Job(JobId, JobResult),
+    Measured(Box<Measured>),
 }
 
 /// A running member, or proxy.
@@ -252,6 +254,7 @@ impl<M: Machine> Reactor<M> {
                 match pending {
                     Pending::Broken(id) => Input::Closed(id),
                     Pending::Job(id, result) => Input::Job(id, result),
+                    Pending::Measured(measured) => Input::Measured(measured),
                 },
             );
         }
@@ -427,6 +430,8 @@ impl<M: Machine> Reactor<M> {
                 Action::Notice(notice) => operator::notice(notice),
                 Action::Ready => operator::ready(),
                 Action::Log(level, line) => operator::log(level, &line),
+                Action::LogLevel(level) => operator::set_log_level(level),
+                Action::Measure => self.pending.push(Pending::Measured(Box::new(self.measure()))),
                 Action::Stop(StopReason::Asked) => return Ok(Some(Ended::Gracefully)),
                 // Not a failure that a service manager should mend by starting again (etcd).
                 Action::Stop(reason @ StopReason::Removed) => {
@@ -443,6 +448,14 @@ impl<M: Machine> Reactor<M> {
 
     fn disk(&self) -> &Disk {
         self.disk.as_ref().expect("only a member has a log, and it was given a disk")
+    }
+
+    fn measure(&self) -> Measured {
+        let measured = process::measure();
+        match self.disk.as_ref().map(Disk::syncs) {
+            Some((log_syncs, bulk_syncs)) => Measured { log_syncs, bulk_syncs, ..measured },
+            None => measured,
+        }
     }
 
     /// Writes what the host has for a connection, as far as the socket takes it.

@@ -7,13 +7,22 @@ use sd_notify::NotifyState;
 
 /// A line of the host's own.
 pub(super) fn log(level: Level, line: &str) {
-    let level = match level {
+    log::log!(level_of(level), "{line}");
+}
+
+/// A client has set the log's level.
+pub(super) fn set_log_level(level: Level) {
+    log::set_max_level(level_of(level).to_level_filter());
+    log::log!(level_of(level), "the log level is {} from now on", level_of(level));
+}
+
+fn level_of(level: Level) -> log::Level {
+    match level {
         Level::Error => log::Level::Error,
         Level::Warn => log::Level::Warn,
         Level::Info => log::Level::Info,
         Level::Debug => log::Level::Debug,
-    };
-    log::log!(level, "{line}");
+    }
 }
 
 /// What consensus finds worth telling.

@@ -32,6 +32,7 @@ impl ServerTls {
         let make = move || configuration(kind, &of, (&certificate, &key));
         let what = match kind {
             Listener::Client => "of clients' listeners",
+            Listener::Metrics => "of the listeners for metrics",
             Listener::Peer => "of peers' listeners",
         };
         let files = [
@@ -93,7 +94,7 @@ fn configuration(
         .map_err(|error| pair_error(certificate, key, &error))?;
     config.alpn_protocols = match kind {
         Listener::Client => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-        Listener::Peer => vec![b"http/1.1".to_vec()],
+        Listener::Peer | Listener::Metrics => vec![b"http/1.1".to_vec()],
     };
     // A resumed session would not be verified again.
     config.session_storage = Arc::new(NoServerSessionStorage {});

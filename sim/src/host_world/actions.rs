@@ -66,6 +66,8 @@ impl HostWorld {
             Action::Log(_, line) => {
                 self.trace.record(self.now, &Step::Logged { seat, line: &line });
             }
+            Action::Measure => self.tell(seat, incarnation, Input::Measured(Box::default())),
+            Action::LogLevel(_) => {}
             Action::Stop(reason) => self.on_stop(seat, reason)?,
             Action::Write(_) | Action::Pause(..) | Action::Close { .. } | Action::Ready => {}
         }

@@ -490,5 +490,7 @@ fn host_options(seat: usize, incarnation: u64) -> Options {
         connections_max: 1_000,
         command_line: Vec::new(),
         file_descriptor_limit: 1_024,
+        extensive_metrics: false,
+        quota_bytes: None,
     }
 }

@@ -5,13 +5,14 @@ use quorra_core::identity::ClusterId;
 use quorra_core::limits;
 use quorra_core::replica::{Header, Reply, Request as Question, Response as Content};
 use quorra_core::store::v2::{Action, Event, Path};
-use quorra_core::time::WallTime;
+use quorra_core::time::{Instant, WallTime};
 
 use super::errors::{Code, Refusal};
 use super::json;
 use super::parameters::Ask;
 use crate::api::front::{method_not_allowed, respond};
 use crate::api::{Begun, Exchange, Outcome, View};
+use crate::host::KeysMethod;
 use crate::http::{Body, Method, Request, Response};
 
 /// The fields of a success, and those that the front door adds.
@@ -26,12 +27,34 @@ pub(super) fn begin(request: &Request, key: &[u8], view: View<'_>) -> Begun {
         return respond(method_not_allowed("HEAD,GET,PUT,POST,DELETE"));
     }
     match ask(request, key) {
-        Ok((question, exchange)) => (Outcome::Ask(Box::new(question)), Some(Box::new(exchange))),
+        Ok((question, kind)) => {
+            let method = counted_as(&request.method, &question);
+            view.statistics.requests.keys[method as usize].received.count();
+            if matches!(kind, Kind::Watch { .. }) {
+                view.statistics.requests.watches.count();
+            }
+            let exchange = KeysExchange { method, began: view.now.monotonic, kind };
+            (Outcome::Ask(Box::new(question)), Some(Box::new(exchange)))
+        }
         Err(refusal) => respond(refusal.response(view.replica.membership().cluster)),
     }
 }
 
-fn ask(request: &Request, key: &[u8]) -> Result<(Question, KeysExchange), Refusal> {
+/// How the request is counted.
+fn counted_as(method: &Method, question: &Question) -> KeysMethod {
+    match method {
+        Method::Get if matches!(question, Question::V2Get { quorum: true, .. }) => {
+            KeysMethod::QuorumGet
+        }
+        Method::Put => KeysMethod::Put,
+        Method::Post => KeysMethod::Post,
+        Method::Delete => KeysMethod::Delete,
+        Method::Head => KeysMethod::Head,
+        _ => KeysMethod::Get,
+    }
+}
+
+fn ask(request: &Request, key: &[u8]) -> Result<(Question, Kind), Refusal> {
     let path = Path::clean(key);
     let depth = path.depth();
     let ask = Ask::parse(request, path)?;
@@ -39,20 +62,28 @@ fn ask(request: &Request, key: &[u8]) -> Result<(Question, KeysExchange), Refusa
         return Err(Refusal::early(Code::INVALID_FORM, "key has too many components"));
     }
     Ok(match ask {
-        Ask::Write { write, brief } => (Question::V2Write(write), KeysExchange::Answer { brief }),
+        Ask::Write { write, brief } => (Question::V2Write(write), Kind::Answer { brief }),
         Ask::Get { get, quorum } => {
-            (Question::V2Get { get, quorum }, KeysExchange::Answer { brief: false })
+            (Question::V2Get { get, quorum }, Kind::Answer { brief: false })
         }
         Ask::Watch(watch) => {
             let stream = watch.stream;
-            (Question::V2Watch(watch), KeysExchange::Watch { stream })
+            (Question::V2Watch(watch), Kind::Watch { stream })
         }
     })
 }
 
 /// A keys request that waits.
 #[derive(Debug)]
-enum KeysExchange {
+struct KeysExchange {
+    method: KeysMethod,
+    began: Instant,
+    kind: Kind,
+}
+
+/// What it waits for.
+#[derive(Debug)]
+enum Kind {
     /// For its one answer; `brief` ones show no nodes on success.
     Answer { brief: bool },
     /// For events. A stream's answer never ends by itself.
@@ -61,9 +92,22 @@ enum KeysExchange {
 
 impl Exchange for KeysExchange {
     fn on_reply(&mut self, reply: Reply, view: View<'_>) -> Outcome {
+        let outcome = self.kind.answered(reply, view);
+        if let Outcome::Respond(response) = &outcome
+            && !matches!(response.body, Body::Stream)
+        {
+            let took = view.now.monotonic.since(self.began);
+            view.statistics.requests.keys[self.method as usize].answered(response.status, took);
+        }
+        outcome
+    }
+}
+
+impl Kind {
+    fn answered(&self, reply: Reply, view: View<'_>) -> Outcome {
         let cluster = view.replica.membership().cluster;
         let refused = |refusal: Refusal| Outcome::Respond(refusal.response(cluster));
-        match (reply.outcome, &*self) {
+        match (reply.outcome, self) {
             (Err(failure), _) => refused(Refusal::of_failure(failure)),
             (Ok(Content::V2(Err(error))), _) => refused(Refusal::of_store(error)),
             (Ok(Content::V2(Ok(event))), Self::Answer { brief }) => {

@@ -77,7 +77,7 @@ fn below<'a>(path: &'a [u8], route: &[u8]) -> Option<&'a [u8]> {
 }
 
 /// The error of every endpoint but keys: `{"message":"..."}`, without a newline.
-fn message(status: u16, text: &str) -> Response {
+pub(super) fn message(status: u16, text: &str) -> Response {
     let mut body = BytesMut::with_capacity(16 + text.len());
     json::put_raw(&mut body, "{\"message\":");
     json::put_string(&mut body, text.as_bytes());

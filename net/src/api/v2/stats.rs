@@ -1,6 +1,7 @@
 //! `/v2/stats`: what this member counts.
 
 use bytes::BytesMut;
+use quorra_core::identity::MemberId;
 use quorra_core::raft::RoleName;
 use quorra_core::store::v2::Statistics;
 use quorra_core::time::WallTime;
@@ -9,6 +10,7 @@ use super::json;
 use super::message;
 use crate::api::front::{method_not_allowed, not_found, respond};
 use crate::api::{Begun, View};
+use crate::host::Peer;
 use crate::http::{Method, Request, Response};
 
 /// Begins a request below `/v2/stats`; `rest` is what follows it.
@@ -57,7 +59,7 @@ fn store(counted: &Statistics) -> BytesMut {
     out
 }
 
-/// This member, its role and its leader. Rates are left out, as etcd leaves out those of zero.
+/// This member, its role and its leader. Rates of zero are left out (etcd).
 fn own(view: View<'_>) -> Response {
     let status = view.replica.status();
     let counted = view.statistics;
@@ -75,10 +77,19 @@ fn own(view: View<'_>) -> Response {
     put_time(&mut out, counted.leader_since);
     json::put_raw(&mut out, "},\"recvAppendRequestCnt\":");
     json::put_number(&mut out, counted.appends_received);
+    put_rate(&mut out, "recv", counted.receiving.per_second(view.now.monotonic));
     json::put_raw(&mut out, ",\"sendAppendRequestCnt\":");
     json::put_number(&mut out, counted.appends_sent);
+    put_rate(&mut out, "send", counted.sending.per_second(view.now.monotonic));
     json::put_raw(&mut out, "}");
     answered(out)
+}
+
+fn put_rate(out: &mut BytesMut, way: &str, rate: Option<(f64, f64)>) {
+    if let Some((messages, bytes)) = rate {
+        let rates = format!(",\"{way}PkgRate\":{messages},\"{way}BandwidthRate\":{bytes}");
+        json::put_raw(out, &rates);
+    }
 }
 
 fn put_time(out: &mut BytesMut, time: WallTime) {
@@ -96,15 +107,17 @@ fn role(role: RoleName) -> &'static str {
     }
 }
 
-/// A leader's followers. Latencies are not measured: they read as etcd's do before the first
-/// answer of a follower (the least one begins at 2^63).
+/// A leader's followers: how long they take to acknowledge an append, in milliseconds.
 fn leader(view: View<'_>) -> Response {
     let status = view.replica.status();
     if status.role != RoleName::Leader {
         return message(403, "not current leader");
     }
     let ids = view.replica.membership().members.keys().filter(|id| **id != status.member);
-    let followers: Vec<_> = ids.map(|id| format!("\"{id}\":{UNMEASURED}")).collect();
+    let unheard = Peer::default();
+    let peers = &view.statistics.peers;
+    let followers: Vec<_> =
+        ids.map(|id| follower(*id, peers.get(id).unwrap_or(&unheard))).collect();
     let mut out = BytesMut::new();
     json::put_raw(&mut out, &format!("{{\"leader\":\"{}\",\"followers\":{{", status.member));
     json::put_raw(&mut out, &followers.join(","));
@@ -112,8 +125,20 @@ fn leader(view: View<'_>) -> Response {
     answered(out)
 }
 
-const UNMEASURED: &str = "{\"latency\":{\"current\":0,\"average\":0,\"standardDeviation\":0,\
-    \"minimum\":9223372036854775807,\"maximum\":0},\"counts\":{\"fail\":0,\"success\":0}}";
+fn follower(id: MemberId, peer: &Peer) -> String {
+    let latency = &peer.latency;
+    format!(
+        "\"{id}\":{{\"latency\":{{\"current\":{},\"average\":{},\"standardDeviation\":{},\
+         \"minimum\":{},\"maximum\":{}}},\"counts\":{{\"fail\":{},\"success\":{}}}}}",
+        latency.current,
+        latency.average(),
+        latency.standard_deviation(),
+        latency.minimum,
+        latency.maximum,
+        peer.failures,
+        peer.successes
+    )
+}
 
 /// Nanoseconds as Go's `time.Duration` prints them: `1h2m3.5s`, `1.5ms`, `0s`.
 fn duration(nanos: i64) -> String {

@@ -6,7 +6,7 @@ use quorra_core::identity::MemberId;
 use quorra_core::replica::{self, Reply, Response as Content};
 use quorra_core::store::membership::Change;
 use quorra_core::store::v3::{self, Write};
-use quorra_core::time::Instant;
+use quorra_core::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 
 use super::errors::{self, Nonsense};
@@ -39,6 +39,9 @@ pub(super) enum Begin {
 #[derive(Debug)]
 struct Call {
     format: Format,
+    /// The method's place among those that are counted.
+    place: usize,
+    began: Instant,
     /// The member that it adds.
     adds: Option<MemberId>,
     deadline: Option<Instant>,
@@ -51,6 +54,9 @@ pub(in crate::api) fn begin_as(
     request: &Request,
     view: View<'_>,
 ) -> Begun {
+    let place = method.place();
+    let counted = &view.statistics.requests.calls[place];
+    counted.begun();
     let begun = check_metadata(format, &request.headers, view)
         .and_then(|()| begin(format, method, &request.body, view));
     match begun {
@@ -62,10 +68,18 @@ pub(in crate::api) fn begin_as(
                 replica::Request::ChangeMembership(Change::Add(member)) => Some(member.id),
                 _ => None,
             };
-            (Outcome::Ask(Box::new(question)), Some(Box::new(Call { format, adds, deadline })))
+            let began = view.now.monotonic;
+            let call = Call { format, place, began, adds, deadline };
+            (Outcome::Ask(Box::new(question)), Some(Box::new(call)))
         }
-        Ok(Begin::Answer(response)) => front::respond(response),
-        Err(status) => front::respond(format.failed(&status)),
+        Ok(Begin::Answer(response)) => {
+            counted.ended(Code::Ok, Duration::ZERO);
+            front::respond(response)
+        }
+        Err(status) => {
+            counted.ended(status.code, Duration::ZERO);
+            front::respond(format.failed(&status))
+        }
     }
 }
 
@@ -154,25 +168,34 @@ fn missing(name: &str) -> Status {
 
 impl Exchange for Call {
     fn on_reply(&mut self, reply: Reply, view: View<'_>) -> Outcome {
-        let response = match reply.outcome {
-            Ok(Content::V3(Ok(answer))) => self.format.answer(&reply.header, answer, view),
-            Ok(Content::V3(Err(error))) => self.format.failed(&errors::of_store(error)),
+        let answered = match reply.outcome {
+            Ok(Content::V3(Ok(answer))) => Ok(self.format.answer(&reply.header, answer, view)),
+            Ok(Content::V3(Err(error))) => Err(errors::of_store(error)),
             Ok(Content::Members(members)) => {
-                cluster::answer(self.format, view, self.adds, members.iter())
+                Ok(cluster::answer(self.format, view, self.adds, members.iter()))
             }
-            Err(failure) => self.format.failed(&errors::of_replica(failure)),
+            Err(failure) => Err(errors::of_replica(failure)),
             Ok(_) => unreachable!("the replica answers what it was asked"),
         };
-        Outcome::Respond(response)
+        self.end(answered, view)
     }
 
     fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
-    fn on_deadline(&mut self, _view: View<'_>) -> Outcome {
+    fn on_deadline(&mut self, view: View<'_>) -> Outcome {
         let status = Status::new(Code::DeadlineExceeded, "context deadline exceeded");
-        Outcome::Respond(self.format.failed(&status))
+        self.end(Err(status), view)
+    }
+}
+
+impl Call {
+    fn end(&self, answered: Result<Response, Status>, view: View<'_>) -> Outcome {
+        let code = answered.as_ref().map_or_else(|status| status.code, |_| Code::Ok);
+        let took = view.now.monotonic.since(self.began);
+        view.statistics.requests.calls[self.place].ended(code, took);
+        Outcome::Respond(answered.unwrap_or_else(|status| self.format.failed(&status)))
     }
 }
 

@@ -134,7 +134,48 @@ pub(in crate::api) enum Unknown {
     },
 }
 
+/// All methods in a fixed order, each once: service, name and gRPC's type.
+pub(crate) fn methods() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    places().map(|(service, name, _)| (service, name, kind(service, name)))
+}
+
+fn places() -> impl Iterator<Item = (&'static str, &'static str, Option<Method>)> {
+    SERVICES.iter().flat_map(|(service, methods)| {
+        let first = |name| methods.iter().position(|(other, ..)| *other == name);
+        methods
+            .iter()
+            .enumerate()
+            .filter(move |(place, (name, ..))| first(*name) == Some(*place))
+            .map(move |(_, (name, _, method))| (*service, *name, *method))
+    })
+}
+
+fn kind(service: &str, name: &str) -> &'static str {
+    match (service, name) {
+        ("etcdserverpb.Watch", _) | (_, "LeaseKeepAlive") => "bidi_stream",
+        (_, "Watch" | "Snapshot" | "Observe") => "server_stream",
+        _ => "unary",
+    }
+}
+
 impl Method {
+    /// Where the method stands among [`methods`].
+    pub(in crate::api) fn place(self) -> usize {
+        match self {
+            // The first service's are looked for most often, and stand first.
+            Self::Range => 0,
+            Self::Put => 1,
+            Self::DeleteRange => 2,
+            Self::Txn => 3,
+            Self::Missing(name) => places()
+                .position(|(_, other, method)| method.is_none() && other == name)
+                .expect("a missing method has its name from the list"),
+            _ => places()
+                .position(|(_, _, method)| method == Some(self))
+                .expect("every method is in the list"),
+        }
+    }
+
     /// The method that a gRPC path names.
     ///
     /// # Errors
@@ -188,6 +229,21 @@ mod tests {
             }
         }
         assert_eq!(Method::of_call(b"/etcdserverpb.KV/DeleteRange"), Ok(Method::DeleteRange));
+    }
+
+    #[test]
+    fn every_method_has_a_place() {
+        let listed: Vec<_> = methods().collect();
+        assert_eq!(Method::Txn.place(), 3);
+        for (place, (_, name, method)) in places().enumerate() {
+            assert_eq!(listed[place].1, name);
+            if let Some(method) = method {
+                assert_eq!(method.place(), place, "{name}");
+            }
+        }
+        assert_eq!(listed[Method::Missing("LeaseGrant").place()].1, "LeaseGrant");
+        let leases = listed.iter().filter(|(_, name, _)| *name == "LeaseRevoke");
+        assert_eq!(leases.count(), 1, "two paths are one method");
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod parse;
 
 pub(super) use call::{Format, begin_as};
 pub(super) use method::Method;
+pub(crate) use method::methods;
 
 use super::{Begun, View, front};
 use crate::grpc::{Code, Status};

@@ -10,7 +10,6 @@ use super::Kind::{Bool, Duration, Number, OneOf, Text, Urls};
 pub(super) const MISSING: &[(&str, Kind, &str)] = &[
     ("enable-grpc-gateway", Bool, "true"),
     ("listen-client-http-urls", Urls, ""),
-    ("listen-metrics-urls", Urls, ""),
     ("log-format", OneOf(&["json", "console"]), "json"),
     ("log-output", Text, "default"),
     ("log-outputs", Text, "default"),
@@ -117,7 +116,6 @@ pub(super) const MOOT: &[(&str, Kind, &str, &str)] = &[
     ("max-snapshots", Number, "5", FILES),
     ("max-wals", Number, "5", FILES),
     ("memory-mlock", Bool, "false", "the memory of a member may be swapped"),
-    ("metrics", OneOf(&["basic", "extensive"]), "basic", SCHEDULING),
     ("raft-read-timeout", Duration, "5s", PEER_SILENCE),
     ("raft-write-timeout", Duration, "5s", PEER_SILENCE),
     ("snapshot-catchup-entries", Number, "5000", "--snapshot-count is what is kept"),

@@ -7,6 +7,7 @@ const MEMBER: Support = Support::Works("Member");
 const CLUSTERING: Support = Support::Works("Clustering");
 const PROXY: Support = Support::Works("Proxy (v2)");
 const SECURITY: Support = Support::Works("Security");
+const PROFILING: Support = Support::Works("Profiling and Monitoring");
 const LOGGING: Support = Support::Works("Logging");
 
 /// Heading, name, kind, default, help.
@@ -108,5 +109,9 @@ pub(super) const WORKING: &[(Support, &str, Kind, &str, &str)] = &[
     (SECURITY, "tls-max-version", Text, "", "The newest TLS: TLS1.2 or TLS1.3."),
     (SECURITY, "bcrypt-cost", Number, "10",
         "The cost of hashing a password of the v2 API, 4 to 31; each step doubles it."),
+    (PROFILING, "metrics", OneOf(&["basic", "extensive"]), "basic",
+        "'extensive' makes /metrics tell how long calls took as well."),
+    (PROFILING, "listen-metrics-urls", Urls, "",
+        "Where to serve nothing but /metrics and /health, separated by commas."),
     (LOGGING, "log-level", Text, "info", "debug, info, warn or error."),
 ];
