@@ -6,13 +6,13 @@
 //! asked again, so that the transcripts stay true; `QUORRA_RECORD=1` writes its words into them.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use quorra::client;
 
-use crate::cluster::{Cluster, Member, REQUEST_TIMEOUT};
+use crate::cluster::{Cluster, Member, REQUEST_TIMEOUT, wait_for};
 use crate::etcdctl::is_installed;
 
 /// A command of a transcript.
@@ -147,6 +147,13 @@ fn perform(tool: &str, step: &Step, member: &Member, names: &Names, transcript: 
 fn played(tool: &str, name: &str, recorded: &str) -> String {
     let cluster = Cluster::start(&format!("{name}-{}", tool.rsplit('/').next().unwrap_or(tool)), 1);
     let member = &cluster.members[0];
+    // What a member writes at its start has an index in the v2 store: all of it comes first.
+    wait_for("the cluster's version", || {
+        member.json("/version").filter(|it| it["etcdcluster"] != "not_decided")
+    });
+    wait_for("the member's name", || {
+        member.json("/v2/members").filter(|list| list["members"][0]["name"] == "infra0")
+    });
     let names = Names::of(member);
     let mut transcript = String::new();
     for step in steps(recorded) {
@@ -196,4 +203,108 @@ fn quorractl_says_of_keys_in_v3_what_etcdctl_says() {
 #[test]
 fn quorractl_says_of_the_cluster_in_v3_what_etcdctl_says() {
     check("v3_cluster");
+}
+
+/// quorractl with a member as its endpoint.
+fn quorractl(endpoints: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quorractl"));
+    command.env_remove("ETCDCTL_API").args(["--endpoints", endpoints]).args(arguments);
+    command
+}
+
+/// What quorractl prints, and its exit code.
+fn said(endpoints: &str, arguments: &[&str]) -> (String, String, i32) {
+    let output = quorractl(endpoints, arguments).output().expect("quorractl starts");
+    let text = |bytes| String::from_utf8(bytes).expect("quorractl prints text");
+    let code = output.status.code().expect("quorractl ends by itself");
+    (text(output.stdout), text(output.stderr), code)
+}
+
+/// Lets quorractl watch until it has printed that much, then presses Ctrl-C.
+fn watched(member: &Member, arguments: &[&str], changes: &[&[&str]], expected: &str) {
+    let watchers = || member.json("/v2/stats/store").and_then(|stats| stats["watchers"].as_u64());
+    let endpoint = member.client.to_string();
+    let mut child =
+        quorractl(&endpoint, arguments).stdout(Stdio::piped()).spawn().expect("quorractl starts");
+    let mut stdout = child.stdout.take().expect("it was piped");
+    let mut printed = String::new();
+    for change in changes {
+        wait_for("a watcher", || watchers().filter(|count| *count > 0));
+        let (_, error, code) = said(&endpoint, change);
+        assert_eq!((error.as_str(), code), ("", 0), "{change:?}");
+        let length = expected.len().min(printed.len() + expected.len() / changes.len());
+        while printed.len() < length {
+            let mut byte = [0];
+            stdout.read_exact(&mut byte).expect("quorractl goes on");
+            printed.push(char::from(byte[0]));
+        }
+    }
+    assert_eq!(printed, expected, "{arguments:?}");
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(sent.is_ok_and(|status| status.success()), "SIGINT cannot be sent");
+    let status = child.wait().expect("a child can be waited for");
+    assert_eq!(status.code(), Some(0), "Ctrl-C ends a watch without an error");
+}
+
+#[test]
+fn watches_tell_of_changes_until_they_are_interrupted() {
+    let cluster = Cluster::start("quorractl-watch", 1);
+    let member = &cluster.members[0];
+    let changes: [&[&str]; 2] = [&["set", "/dir/key", "one"], &["set", "/dir/key", "two"]];
+    watched(member, &["--api", "2", "watch", "-f", "/dir/key"], &changes, "one\ntwo\n");
+    watched(
+        member,
+        &["--api=2", "watch", "--forever", "--recursive", "/dir"],
+        &changes,
+        "[set] /dir/key\none\n[set] /dir/key\ntwo\n",
+    );
+    let script = "echo $ETCD_WATCH_ACTION $ETCD_WATCH_KEY $ETCD_WATCH_VALUE";
+    watched(
+        member,
+        &["exec-watch", "--recursive", "/dir", "--", "sh", "-c", script],
+        &changes,
+        "set /dir/key one\nset /dir/key two\n",
+    );
+}
+
+#[test]
+fn what_is_down_is_passed_over_and_reported() {
+    let mut cluster = Cluster::start("quorractl-down", 3);
+    let endpoints = cluster.endpoints();
+    assert_eq!(said(&endpoints, &["put", "key", "value"]).0, "OK\n");
+    cluster.members[0].kill();
+    cluster.wait_for_leader();
+    let down = cluster.members[0].client.clone();
+
+    assert_eq!(said(&endpoints, &["set", "/key", "value"]), ("value\n".into(), String::new(), 0));
+    assert_eq!(said(&endpoints, &["get", "key"]), ("key\nvalue\n".into(), String::new(), 0));
+    assert_eq!(said(&endpoints, &["del", "key"]), ("1\n".into(), String::new(), 0));
+
+    let (health, _, code) = said(&endpoints, &["cluster-health"]);
+    assert!(health.ends_with("cluster is degraded\n"), "{health}");
+    let refused = format!(
+        "on {down}: Get \"{down}/health\": dial tcp {}: connect: connection refused\n",
+        down.address
+    );
+    assert!(health.contains(&refused), "{health}");
+    assert_eq!((health.matches("got healthy result from").count(), code), (2, 5), "{health}");
+
+    let (_, health, code) = said(&endpoints, &["endpoint", "health"]);
+    assert_eq!((health.matches(" is healthy: ").count(), code), (2, 1), "{health}");
+    assert!(health.contains(&format!("{down} is unhealthy: ")), "{health}");
+    assert!(health.ends_with("Error: unhealthy cluster\n"), "{health}");
+
+    let (status, error, code) = said(&endpoints, &["endpoint", "status"]);
+    assert_eq!((status.lines().count(), code), (2, 1), "{status}");
+    assert!(
+        error.starts_with(&format!("Failed to get the status of endpoint {down} (")),
+        "{error}"
+    );
+
+    let (_, error, code) = said(&down.to_string(), &["ls"]);
+    assert!(error.starts_with("Error:  client: etcd cluster is unavailable or misconfigured; "));
+    assert_eq!(code, 2, "no connection");
+    let (_, error, code) = said(&down.to_string(), &["get", "key"]);
+    assert!(error.starts_with("Error: no endpoint answers: "), "{error}");
+    assert_eq!(code, 1);
 }

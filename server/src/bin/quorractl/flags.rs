@@ -11,7 +11,8 @@ use crate::go;
 
 /// A flag with a value. Whatever follows it is its value, as in Go.
 pub(crate) fn valued(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).num_args(1).allow_hyphen_values(true).help(help)
+    let argument = Arg::new(name).long(name).num_args(1).allow_hyphen_values(true);
+    argument.value_name("VALUE").help(help)
 }
 
 /// A flag that holds or not: `--flag`, `--flag=true`, `--flag=false`.
@@ -38,9 +39,14 @@ fn duration(name: &'static str, help: &'static str) -> Arg {
 }
 
 /// A verb that takes any arguments: it says itself what is wrong with them, in etcdctl's words.
-pub(crate) fn verb(name: &'static str, about: &'static str, usage: &'static str) -> Command {
-    let arguments = Arg::new("arguments").num_args(0..).value_name(usage).help("See the usage.");
-    Command::new(name).about(about).arg(arguments.hide(usage.is_empty()))
+/// `path` is its name behind that of the verb above it, if there is one.
+pub(crate) fn verb(path: &'static str, about: &'static str, usage: &'static str) -> Command {
+    let name = path.rsplit(' ').next().unwrap_or(path);
+    let usage = format!("quorractl {path} [OPTIONS] {usage}");
+    Command::new(name)
+        .about(about)
+        .override_usage(usage.trim_end().to_string())
+        .arg(Arg::new("arguments").num_args(0..).hide(true))
 }
 
 /// The flags of every verb.

@@ -28,8 +28,8 @@ use flags::Flags;
 
 /// Stands below the list of verbs.
 const ABOUT_APIS: &str = "\
-Verbs marked [v2] or [v3] speak that API. Those that both APIs have (get, member, user, role, auth) \
-speak the one that --api or ETCDCTL_API names, 3 if none does:
+Verbs marked [v2] or [v3] speak that API. Those that both APIs have (get, member, watch, user, role, \
+auth) speak the one that --api or ETCDCTL_API names, 3 if none does:
 
   quorractl set /message Hello            v2, for only v2 has it
   quorractl --api 2 get /message
@@ -155,7 +155,7 @@ mod tests {
             for verb in ["put", "del", "txn", "endpoint", "version"] {
                 assert_eq!(api_of(verb, asked), Api::V3, "{verb}");
             }
-            for verb in ["get", "member", "user", "role", "auth"] {
+            for verb in ["get", "member", "user", "role", "auth", "watch"] {
                 assert_eq!(api_of(verb, asked), asked, "{verb}");
             }
         }

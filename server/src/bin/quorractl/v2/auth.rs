@@ -15,8 +15,8 @@ pub(super) fn command() -> Command {
         .about("Turn authentication on and off. [v2]")
         .subcommand_required(true)
         .subcommands([
-            verb("enable", "Ask everyone for a name and a password.", ""),
-            verb("disable", "Ask nobody.", ""),
+            verb("auth enable", "Ask everyone for a name and a password.", ""),
+            verb("auth disable", "Ask nobody.", ""),
         ])
 }
 

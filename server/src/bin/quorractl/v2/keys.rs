@@ -25,12 +25,7 @@ pub(super) fn commands() -> Vec<Command> {
             boolean("p", "Put a slash behind directories.").short('p'),
             quorum(),
         ]),
-        verb(
-            "set",
-            "Set the value of a key (- is read from stdin if it is missing). [v2]",
-            "KEY VALUE",
-        )
-        .args([
+        verb("set", "Set the value of a key. [v2]", "KEY VALUE").args([
             ttl(),
             valued("swap-with-value", "Only if this is its value."),
             number("swap-with-index", "Only if it was changed at this index."),

@@ -18,10 +18,10 @@ pub(super) fn command() -> Command {
         .about("List and change the members. [v2, v3]")
         .subcommand_required(true)
         .subcommands([
-            verb("list", "List the members.", ""),
-            verb("add", "Add a member.", "NAME PEER_URL"),
-            verb("remove", "Remove a member.", "ID"),
-            verb("update", "Change a member's peer URLs.", "ID PEER_URLS"),
+            verb("member list", "List the members.", ""),
+            verb("member add", "Add a member.", "NAME PEER_URL"),
+            verb("member remove", "Remove a member.", "ID"),
+            verb("member update", "Change a member's peer URLs.", "ID PEER_URLS"),
         ])
 }
 

@@ -24,12 +24,12 @@ pub(super) fn command() -> Command {
     };
     Command::new("role").about("List and change roles. [v2]").subcommand_required(true).subcommands(
         [
-            verb("list", "List the roles.", ""),
-            verb("add", "Add a role.", "NAME"),
-            verb("get", "Show what a role allows.", "NAME"),
-            verb("remove", "Remove a role.", "NAME"),
-            change("grant", "Allow a role to use keys."),
-            change("revoke", "Forbid a role to use keys."),
+            verb("role list", "List the roles.", ""),
+            verb("role add", "Add a role.", "NAME"),
+            verb("role get", "Show what a role allows.", "NAME"),
+            verb("role remove", "Remove a role.", "NAME"),
+            change("role grant", "Allow a role to use keys."),
+            change("role revoke", "Forbid a role to use keys."),
         ],
     )
 }

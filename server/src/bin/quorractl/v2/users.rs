@@ -17,13 +17,13 @@ pub(super) fn command() -> Command {
     let roles = || repeated("roles", "A role; may stand more than once.");
     Command::new("user").about("List and change users. [v2]").subcommand_required(true).subcommands(
         [
-            verb("list", "List the users.", ""),
-            verb("add", "Add a user.", "NAME[:PASSWORD]"),
-            verb("get", "Show a user's roles.", "NAME"),
-            verb("remove", "Remove a user.", "NAME"),
-            verb("grant", "Grant roles to a user.", "NAME").arg(roles()),
-            verb("revoke", "Revoke roles from a user.", "NAME").arg(roles()),
-            verb("passwd", "Change a user's password.", "NAME"),
+            verb("user list", "List the users.", ""),
+            verb("user add", "Add a user.", "NAME[:PASSWORD]"),
+            verb("user get", "Show a user's roles.", "NAME"),
+            verb("user remove", "Remove a user.", "NAME"),
+            verb("user grant", "Grant roles to a user.", "NAME").arg(roles()),
+            verb("user revoke", "Revoke roles from a user.", "NAME").arg(roles()),
+            verb("user passwd", "Change a user's password.", "NAME"),
         ],
     )
 }

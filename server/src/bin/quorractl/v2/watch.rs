@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use clap::{Arg, Command};
+use clap::Command;
 use signal_hook::consts::SIGINT;
 
 use super::cluster::{Call, CallError, Cluster};
@@ -20,22 +20,19 @@ use crate::flags::{Flags, boolean, number, verb};
 pub(super) fn commands() -> Vec<Command> {
     let after = || number("after-index", "Wait for changes after this index.");
     let recursive = || boolean("recursive", "Wait for changes below the key as well.").short('r');
-    let command = Arg::new("arguments")
-        .num_args(0..)
-        .trailing_var_arg(true)
-        .allow_hyphen_values(true)
-        .value_name("KEY [--] COMMAND [ARGUMENT].. ");
     vec![
         verb("watch", "Wait for a change of a key. [v2]", "KEY").args([
             boolean("forever", "Go on until Ctrl-C.").short('f'),
             after(),
             recursive(),
         ]),
-        Command::new("exec-watch").about("Run a command at each change of a key. [v2]").args([
-            command,
-            after(),
-            recursive(),
-        ]),
+        verb(
+            "exec-watch",
+            "Run a command at each change of a key. [v2]",
+            "KEY [--] COMMAND [ARG]..",
+        )
+        .args([after(), recursive()])
+        .mut_arg("arguments", |argument| argument.trailing_var_arg(true).allow_hyphen_values(true)),
     ]
 }
 

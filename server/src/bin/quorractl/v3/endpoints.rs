@@ -23,8 +23,8 @@ pub(super) fn command() -> Command {
         .subcommand_required(true)
         .arg(all.global(true))
         .subcommands([
-            verb("health", "Whether it can serve.", ""),
-            verb("status", "Its version, size and place in the cluster.", ""),
+            verb("endpoint health", "Whether it can serve.", ""),
+            verb("endpoint status", "Its version, size and place in the cluster.", ""),
         ])
 }
 

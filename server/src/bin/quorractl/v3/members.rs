@@ -21,12 +21,12 @@ pub(super) fn command() -> Command {
         .about("List and change the members. [v2, v3]")
         .subcommand_required(true)
         .subcommands([
-            verb("list", "List the members.", "").arg(consistency),
-            verb("add", "Add a member.", "NAME")
+            verb("member list", "List the members.", "").arg(consistency),
+            verb("member add", "Add a member.", "NAME")
                 .args([peer_urls(), boolean("learner", "As one without a vote.")]),
-            verb("remove", "Remove a member.", "ID"),
-            verb("update", "Change a member's peer URLs.", "ID").arg(peer_urls()),
-            verb("promote", "Give a learner its vote.", "ID"),
+            verb("member remove", "Remove a member.", "ID"),
+            verb("member update", "Change a member's peer URLs.", "ID").arg(peer_urls()),
+            verb("member promote", "Give a learner its vote.", "ID"),
         ])
 }
 

@@ -26,8 +26,9 @@ const BAD_ARGUMENTS: u8 = 128;
 
 /// The verbs.
 pub(crate) fn commands() -> Vec<Command> {
-    // Without these an etcdctl user would change the users of the other API.
-    let missing = ["user", "role", "auth"].map(|name| verb(name, "Only with --api 2.", ""));
+    // Without these an etcdctl user would change the users of the other API, and watch its keys.
+    let missing =
+        ["auth", "role", "user", "watch"].map(|name| verb(name, "Only with --api 2.", ""));
     let mut commands = keys::commands();
     commands.extend([
         transaction::command(),
