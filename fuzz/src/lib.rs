@@ -29,13 +29,14 @@ mod pieces;
 mod question;
 pub mod replay;
 pub mod replica;
+pub mod tls;
 pub mod v2;
 
 /// What a target is: total, and the same for the same bytes.
 pub type Target = fn(&[u8]);
 
 /// The targets by the names of their corpora. The canary is not among them: it must fail.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("answer", answer::run),
     ("checkpoint", checkpoint::run),
     ("command", command::run),
@@ -47,5 +48,6 @@ pub const TARGETS: [(&str, Target); 12] = [
     ("log", log::run),
     ("peer", peer::run),
     ("replica", replica::run),
+    ("tls", tls::run),
     ("v2", v2::run),
 ];
