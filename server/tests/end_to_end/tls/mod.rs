@@ -157,3 +157,26 @@ fn plain_text_and_tls_tcp_and_unix_sockets_are_served_side_by_side() {
         member.kill();
     }
 }
+
+#[test]
+fn the_common_name_of_a_certificate_is_a_user() {
+    let mut fortress = Fortress::new("tls-user");
+    let root = Pair::at(&fortress.directory, "root");
+    fortress.authority.issue(&Subject { common_name: "root", ..LOCAL }, &root);
+    let root = client(&fortress.ca, Some(&root));
+    let member = &mut fortress.cluster.members[0];
+    member.add_flags(&[format!("--initial-cluster={}={}", member.name, member.peer)]);
+    member.start();
+    member.wait_until_healthy();
+    let put = |path: &str, body: &[u8]| {
+        let request = Request { method: "PUT", path, content_type: "application/json", body };
+        let answer =
+            client::exchange_by(Some(&fortress.tls), &member.client, &request, REQUEST_TIMEOUT);
+        answer.expect("an answer").status
+    };
+    assert_eq!(put("/v2/auth/users/root", br#"{"user":"root","password":"secret"}"#), 201);
+    assert_eq!(put("/v2/auth/enable", b""), 200);
+    let users = |tls| get(tls, &member.client, "/v2/auth/users").expect("an answer").status;
+    assert_eq!(users(&fortress.tls), 401, "there is no user of that name");
+    assert_eq!(users(&root), 200, "a certificate is enough");
+}

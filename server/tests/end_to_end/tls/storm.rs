@@ -1,5 +1,6 @@
 //! A thousand clients that all come at once.
 
+use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use quorra::client::{Client, Limits};
 
 use super::*;
+use crate::cluster::PATIENCE;
 
 const CLIENTS: usize = 1_000;
 /// Each of them comes back so often.
@@ -15,6 +17,30 @@ const ROUNDS: usize = 3;
 const THREADS: usize = 8;
 /// A quarter of the election timeout: what heartbeats must not come near.
 const PING_MAX: Duration = Duration::from_millis(250);
+
+/// More than may shake hands at once.
+const SILENT: usize = 600;
+
+#[test]
+fn those_who_say_nothing_keep_nobody_out_and_are_sent_away() {
+    let fortress = Fortress::start("tls-silent");
+    let member = &fortress.cluster.members[0];
+    let mut silent: Vec<_> = (0..SILENT)
+        .map(|_| TcpStream::connect(&member.client.address).expect("the member listens"))
+        .collect();
+    let answer = get(&fortress.tls, &member.client, "/health").expect("there is a place");
+    assert_eq!(answer.status, 200);
+    let told = "gave its place to others: the handshake took too long";
+    wait_for(told, || member.log().contains(told).then_some(()));
+    // The last ones had a place until their time was up.
+    for stream in &mut silent {
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time");
+        match stream.read(&mut [0]) {
+            Ok(count) => assert_eq!(count, 0, "nothing is said to them"),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+        }
+    }
+}
 
 /// Shakes hands with a member as often as it takes, and leaves each time.
 fn reconnect(tls: &ClientTls, url: &Url, shaken: &AtomicUsize) {
