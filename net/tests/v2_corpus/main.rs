@@ -3,6 +3,7 @@
 //!
 //! The corpus' README describes the steps; `conformance/replay_v2.py` does the same over HTTP.
 
+mod discovery;
 mod json;
 mod member;
 mod scenario;

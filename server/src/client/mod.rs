@@ -350,6 +350,42 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_is_asked_for_the_whole_url_and_for_tunnels() {
+        for (url, expected, error) in [
+            ("http://h:1", "GET http://h:1/a?b HTTP/1.1\r\nHost: h:1\r\n", None),
+            (
+                "https://h:1",
+                "CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n",
+                Some("the proxy refuses a tunnel to the server"),
+            ),
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+            let address = listener.local_addr().expect("a bound socket has an address");
+            let proxy = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().expect("the client connects");
+                let mut request = [0; 1024];
+                let count = stream.read(&mut request).expect("the client asks");
+                let answer = b"HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno";
+                stream.write_all(answer).expect("the client reads");
+                String::from_utf8_lossy(&request[..count]).into_owned()
+            });
+            let [url, through] = [url, &format!("http://{address}")]
+                .map(|text| Url::parse(text).expect("a good URL"));
+            let request = Request { method: "GET", path: "/a?b", content_type: "", body: b"" };
+            let patience = Duration::from_secs(10);
+            let answer = exchange_through(Some(&through), &url, &request, patience);
+            let asked = proxy.join().expect("the proxy does not panic");
+            assert!(asked.starts_with(expected), "{asked}");
+            match error {
+                None => assert_eq!(answer.expect("an answer").status, 403),
+                Some(error) => {
+                    assert_eq!(answer.expect_err("no tunnel").to_string(), error);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn an_address_where_nobody_listens_is_named() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
         let address = listener.local_addr().expect("a bound socket has an address");

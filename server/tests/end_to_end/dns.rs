@@ -101,6 +101,9 @@ done
 curl --silent --fail http://m1.example.test:2379/v2/keys/formed -XPUT -d value=x >/dev/null
 curl --silent --fail "http://m3.example.test:2379/v2/keys/formed?quorum=true"
 curl --silent --fail http://m2.example.test:2379/v2/members
+"$QUORRACTL" --insecure-discovery --discovery-srv example.test member list
+! "$QUORRACTL" --discovery-srv example.test member list
+! "$QUORRACTL" --discovery-srv nowhere.test member list
 "#;
 
 #[test]
