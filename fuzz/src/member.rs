@@ -210,7 +210,7 @@ pub(crate) fn options(incarnation: u64) -> Options {
         name: "alone".to_owned(),
         client_urls: vec!["http://127.0.0.1:2379".to_owned()],
         v2: true,
-        discovery_service: false,
+        discovery_service: true,
         request_bytes_max: limits::REQUEST_BYTES_DEFAULT,
         cors: Vec::new(),
         host_whitelist: Vec::new(),

@@ -393,6 +393,25 @@ mod tests {
                 "--election-timeout 60000",
                 "--election-timeout[60000ms] is too long, and should be set less than 50000ms",
             ),
+            (
+                "--discovery http://h/t --initial-cluster a=http://h:1",
+                "multiple discovery or bootstrap flags are set. Choose one of \"initial-cluster\", \
+                 \"discovery\" or \"discovery-srv\"",
+            ),
+            (
+                "--discovery http://h/t --discovery-srv example.org",
+                "multiple discovery or bootstrap flags are set. Choose one of \"initial-cluster\", \
+                 \"discovery\" or \"discovery-srv\"",
+            ),
+            (
+                "--discovery http://h/t --discovery-fallback exit \
+                 --listen-client-urls http://127.0.0.1:1",
+                "--advertise-client-urls is required when --listen-client-urls is set explicitly",
+            ),
+            (
+                "--enable-discovery-service --enable-v2=false",
+                "--enable-discovery-service needs --enable-v2",
+            ),
             ("--heartbeat-interval 0", "--heartbeat-interval must be >0 (set to 0ms)"),
             (
                 "--cipher-suites TLS_RSA_WITH_RC4_128_SHA --tls-min-version TLS1.3",
@@ -412,6 +431,20 @@ mod tests {
             let message = format!("error verifying flags, {reason}. See 'quorra --help'.\n");
             assert_eq!(refusal(line, &[]), (1, message), "{line}");
         }
+    }
+
+    #[test]
+    fn discovery_takes_the_place_of_the_default_cluster() {
+        let by_url = config("--discovery http://h/t --listen-client-urls http://127.0.0.1:1", &[]);
+        let proxy = None;
+        let expected = Discovery { url: "http://h/t".into(), proxy, falls_back: true };
+        assert_eq!((by_url.discovery, by_url.initial_cluster.as_str()), (Some(expected), ""));
+        let by_name = config("--discovery-srv h.org", &[("ETCD_DISCOVERY_SRV_NAME", "n")]);
+        let expected = ServiceRecords { domain: "h.org".into(), name: "n".into() };
+        assert_eq!(
+            (by_name.service_records, by_name.initial_cluster.as_str()),
+            (Some(expected), "")
+        );
     }
 
     #[test]
