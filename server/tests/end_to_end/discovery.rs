@@ -73,9 +73,9 @@ fn three_members_form_by_a_url_of_ours_and_a_fourth_becomes_a_proxy_that_can_res
         member.start();
     }
     check_cluster(&all);
-    let proxies = |fourth: &Member| {
-        wait_for("the fourth to pass requests on", || {
-            let answer = client::get(&fourth.client, "/v2/keys/formed", REQUEST_TIMEOUT).ok()?;
+    let proxies = |proxy: &Member| {
+        wait_for("requests to be passed on", || {
+            let answer = client::get(&proxy.client, "/v2/keys/formed", REQUEST_TIMEOUT).ok()?;
             (answer.status == 200).then_some(())
         });
     };
@@ -86,6 +86,16 @@ fn three_members_form_by_a_url_of_ours_and_a_fourth_becomes_a_proxy_that_can_res
     assert_eq!(fourth.terminate().code(), Some(0));
     fourth.start();
     proxies(&fourth);
+    let url = free_urls(2);
+    let mut fifth = Member::new(directory.path(), "fifth", &url[0], &url[1]).with(&[
+        "--discovery",
+        &token,
+        "--proxy",
+        "on",
+    ]);
+    fifth.start();
+    proxies(&fifth);
+    assert!(!fifth.log().contains("falling back"), "it never asked to be a member");
     // A member with data asks the service no more.
     drop(service);
     all[1].kill();

@@ -84,7 +84,7 @@ fn run(room: &[&str], directory: &Directory, ending: &str, script: &str) -> Outp
         .expect("unshare starts");
     if !output.status.success() {
         eprintln!("--- {}", String::from_utf8_lossy(&output.stderr));
-        for log in ["m1.log", "m2.log", "m3.log", "dnsmasq.log"] {
+        for log in ["m1.log", "m2.log", "m3.log", "m4.log", "dnsmasq.log"] {
             let text = fs::read_to_string(directory.path().join(log)).unwrap_or_default();
             eprintln!("--- {log}:\n{text}");
         }
@@ -94,13 +94,14 @@ fn run(room: &[&str], directory: &Directory, ending: &str, script: &str) -> Outp
 
 const FORM: &str = r#"
 for i in 1 2 3; do start $i --discovery-srv example.test; done
-for i in 1 2 3; do
+start 4 --discovery-srv example.test --proxy on
+for i in 1 2 3 4; do
   curl --silent --fail --retry 60 --retry-delay 1 --retry-all-errors --max-time 60 \
     http://m$i.example.test:2379/health >/dev/null
 done
 curl --silent --fail http://m1.example.test:2379/v2/keys/formed -XPUT -d value=x >/dev/null
 curl --silent --fail "http://m3.example.test:2379/v2/keys/formed?quorum=true"
-curl --silent --fail http://m2.example.test:2379/v2/members
+curl --silent --fail http://m4.example.test:2379/v2/members
 "$QUORRACTL" --insecure-discovery --discovery-srv example.test member list
 ! "$QUORRACTL" --discovery-srv example.test member list
 ! "$QUORRACTL" --discovery-srv nowhere.test member list
