@@ -5,6 +5,7 @@ use quorra_core::limits;
 use quorra_net::http::{Headers, Method, Request};
 
 use crate::member::Member;
+use crate::server::{Server, Target};
 
 /// The status and the body of an answer.
 fn ask(member: &mut Member, method: &str, path: &str, host: &str, body: &str) -> (u16, String) {
@@ -22,9 +23,9 @@ fn ask(member: &mut Member, method: &str, path: &str, host: &str, body: &str) ->
         secure: false,
         rpc: false,
     };
-    let id = member.ask(&request);
-    member.settle(id);
-    let answer = member.answers.remove(&id).expect("it was asked");
+    let number = member.ask(Target::Main, &request);
+    member.settle(number);
+    let answer = member.take(number);
     (answer.status, String::from_utf8(answer.body).expect("answers are text"))
 }
 

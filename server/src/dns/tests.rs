@@ -10,6 +10,7 @@ use domain::base::message_builder::AnswerBuilder;
 use domain::base::{Message, MessageBuilder, Name, Rtype};
 use domain::rdata::{Cname, Srv, Txt};
 
+use super::message::Heard;
 use super::*;
 use crate::flags::ServiceRecords;
 use crate::urls::{self, Url};
@@ -323,4 +324,32 @@ fn clients_find_members_by_either_lookup() {
              lookup _etcd-client._tcp.example.org on {at}: no such host"
         )
     );
+}
+
+#[test]
+fn no_damage_to_an_answer_does_harm() {
+    let question = Question::new(NAME, 7).expect("a name");
+    let asked = Message::from_octets(question.bytes.clone()).expect("a message");
+    let whole = with(&asked, |answer| {
+        alias(answer, NAME, "b.example.org");
+        service(answer, "b.example.org", 0, "a.example.org");
+    });
+    let whole = &whole[0];
+    assert!(matches!(question.understand(whole), Heard::Answer(Ok(Answer::Services(_)))));
+    let cut = (0..whole.len()).map(|length| whole[..length].to_vec());
+    let changed = (0..whole.len()).flat_map(|place| {
+        [0x01, 0x3f, 0x80, 0xc0, 0xff].map(|bits| {
+            let mut bytes = whole.clone();
+            bytes[place] ^= bits;
+            bytes
+        })
+    });
+    for bytes in cut.chain(changed) {
+        if let Heard::Answer(Ok(Answer::Services(services))) = question.understand(&bytes) {
+            assert!(!services.is_empty());
+            let plain =
+                |host: &str| host.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c));
+            assert!(services.iter().all(|service| plain(&service.host)), "{services:?}");
+        }
+    }
 }
