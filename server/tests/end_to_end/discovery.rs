@@ -125,6 +125,12 @@ fn who_comes_too_late_or_twice_is_told_so_and_leaves_no_data() {
     let reason = "has previously registered with discovery service token";
     assert!(first.log().contains(reason), "{}", first.log());
     assert!(!first.data_dir.join("wal").exists(), "nothing was begun");
+    let garbage = format!("{}/nowhere", service.client);
+    let mut lost = members(directory.path(), 1, &garbage).remove(0);
+    lost.start();
+    assert_eq!(lost.wait_for_end().code(), Some(1));
+    let reason = "failed to join discovery cluster (discovery: bad discovery endpoint)";
+    assert!(lost.log().contains(reason), "{}", lost.log());
     let unknown = token.replace(|digit: char| digit.is_ascii_hexdigit(), "0");
     let unknown = format!("{}/{}", service.client, &unknown[unknown.len() - 32..]);
     let mut lost = members(directory.path(), 1, &unknown).remove(0);
@@ -147,24 +153,33 @@ fn members_wait_for_a_service_that_starts_after_them() {
     members[0].wait_until_healthy();
 }
 
-/// A plain etcd, which goes with the test.
+/// An etcd, which goes with the test.
 struct Etcd(Child);
 
 impl Etcd {
-    /// None if it is not installed here.
-    fn start(directory: &Directory, client: &Url, peer: &Url) -> Option<Self> {
+    /// One that serves v2 at these URLs; none if it is not installed here.
+    fn start(
+        directory: &Directory,
+        name: &str,
+        client: &Url,
+        peer: &Url,
+        flags: &[&str],
+    ) -> Option<Self> {
         let [client, peer] = [client, peer].map(Url::to_string);
-        let log = fs::File::create(directory.path().join("etcd.log"));
+        let log = fs::File::create(directory.path().join(format!("{name}.log")));
         let child = Command::new("etcd")
-            .arg("--data-dir")
-            .arg(directory.path().join("etcd"))
+            .args(["--enable-v2", "--name", name, "--data-dir"])
+            .arg(directory.path().join(name))
             .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
             .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
-            .args(["--initial-cluster", &format!("default={peer}"), "--enable-v2"])
+            .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log.expect("the test's directory takes files"))
             .spawn();
+        if child.is_err() {
+            eprintln!("skipped: etcd is not installed");
+        }
         child.ok().map(Self)
     }
 }
@@ -181,10 +196,9 @@ impl Drop for Etcd {
 fn three_members_form_by_a_registry_in_etcd() {
     let directory = Directory::new("discovery-etcd");
     let urls = free_urls(2);
-    let Some(_etcd) = Etcd::start(&directory, &urls[0], &urls[1]) else {
-        eprintln!("skipped: etcd is not installed");
-        return;
-    };
+    let alone = format!("etcd={}", urls[1]);
+    let flags = ["--initial-cluster", &alone];
+    let Some(_etcd) = Etcd::start(&directory, "etcd", &urls[0], &urls[1], &flags) else { return };
     let size = client::Request {
         method: "PUT",
         path: "/v2/keys/discovery/t/_config/size?value=3",
@@ -199,4 +213,22 @@ fn three_members_form_by_a_registry_in_etcd() {
     let mut members = members(directory.path(), 3, &url);
     members.iter_mut().for_each(Member::start);
     check_cluster(&members);
+}
+
+#[test]
+fn three_etcds_form_by_a_url_of_ours() {
+    let directory = Directory::new("discovery-of-etcd");
+    let service = service(&directory);
+    let token = token(&service.client, 3);
+    let urls = free_urls(6);
+    let mut etcds = Vec::new();
+    for (at, urls) in urls.chunks(2).enumerate() {
+        let (name, flags) = (format!("etcd{at}"), ["--discovery", &token]);
+        let Some(etcd) = Etcd::start(&directory, &name, &urls[0], &urls[1], &flags) else { return };
+        etcds.push(etcd);
+    }
+    wait_for("three members of etcd", || {
+        let answer = client::get(&urls[0], "/v2/members", REQUEST_TIMEOUT).ok()?;
+        (answer.text().matches("\"peerURLs\"").count() == 3).then_some(())
+    });
 }

@@ -12,10 +12,8 @@ use super::endpoint::Endpoint;
 use crate::client::{self, Answer, ClientError, Request};
 use crate::urls::Url;
 
-/// How long anything but a wait may take (etcd).
+/// etcd's.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long one wait for another member may last before the registry is looked at again: a
-/// service that has forgotten us is found out.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often one request is sent elsewhere (etcd).
 const REDIRECTS_MAX: usize = 10;
@@ -58,17 +56,22 @@ pub(super) struct Entry {
 pub(super) struct Registry {
     endpoint: Endpoint,
     proxy: Option<Url>,
+    /// How long anything but a wait may take.
+    pub(super) request_timeout: Duration,
+    /// How long one wait for another member may last before the registry is looked at again: a
+    /// service that has forgotten us is found out.
+    pub(super) watch_timeout: Duration,
 }
 
 impl Registry {
     pub(super) fn new(endpoint: Endpoint, proxy: Option<Url>) -> Self {
-        Self { endpoint, proxy }
+        Self { endpoint, proxy, request_timeout: REQUEST_TIMEOUT, watch_timeout: WATCH_TIMEOUT }
     }
 
     /// The text of the key that holds the cluster's size.
     pub(super) fn size(&self) -> Result<String, Fault> {
         let query = "?quorum=false&recursive=false&sorted=false";
-        let answer = self.get(&format!("/_config/size{query}"), REQUEST_TIMEOUT)?;
+        let answer = self.get(&format!("/_config/size{query}"), self.request_timeout)?;
         let entry = answered(&answer)?;
         entry.value.ok_or_else(|| Fault::Garbage("the size is no file".into()))
     }
@@ -76,7 +79,7 @@ impl Registry {
     /// Who is registered, in no order, and the index as of which.
     pub(super) fn members(&self) -> Result<(Vec<Entry>, u64), Fault> {
         let query = "?quorum=false&recursive=false&sorted=false";
-        let answer = self.get(query, REQUEST_TIMEOUT)?;
+        let answer = self.get(query, self.request_timeout)?;
         let body = read(&answer)?;
         let index = answer.header("x-etcd-index").and_then(|index| index.parse().ok());
         let index = index.ok_or_else(|| Fault::Garbage("no X-Etcd-Index".into()))?;
@@ -97,26 +100,26 @@ impl Registry {
     pub(super) fn register(&self, id: &str, value: &str) -> Result<u64, Fault> {
         let path = format!("/{id}?prevExist=false");
         let body = format!("value={}", form_escaped(value));
-        let answer = self.send("PUT", &path, body.as_bytes(), REQUEST_TIMEOUT)?;
+        let answer = self.send("PUT", &path, body.as_bytes(), self.request_timeout)?;
         Ok(answered(&answer)?.created)
     }
 
     /// The registration of one member.
     pub(super) fn member(&self, id: &str) -> Result<Entry, Fault> {
-        answered(&self.get(&format!("/{id}"), REQUEST_TIMEOUT)?)
+        answered(&self.get(&format!("/{id}"), self.request_timeout)?)
     }
 
     /// Waits until that member's entry of that index can be seen here.
     pub(super) fn await_member(&self, id: &str, index: u64) -> Result<(), Fault> {
         let path = format!("/{id}?recursive=false&wait=true&waitIndex={index}");
-        self.get(&path, REQUEST_TIMEOUT).and_then(|answer| answered(&answer)).map(drop)
+        self.get(&path, self.request_timeout).and_then(|answer| answered(&answer)).map(drop)
     }
 
     /// Waits for the first change of any entry at or behind that index; none if there was none
     /// for long.
     pub(super) fn await_change(&self, index: u64) -> Result<Option<Entry>, Fault> {
         let path = format!("?recursive=true&wait=true&waitIndex={index}");
-        match self.get(&path, WATCH_TIMEOUT) {
+        match self.get(&path, self.watch_timeout) {
             Err(Fault::Slow) => Ok(None),
             answer => answered(&answer?).map(Some),
         }

@@ -11,6 +11,9 @@ const OWN: &str = "8e9e05c52164694d";
 const SIZE: &str = "/_config/size?quorum=false&recursive=false&sorted=false";
 const LIST: &str = "?quorum=false&recursive=false&sorted=false";
 
+/// No answer at all, on a connection that stays open.
+const SILENCE: &str = "silence";
+
 thread_local! {
     static PAUSES: RefCell<Vec<Duration>> = const { RefCell::new(Vec::new()) };
 }
@@ -78,6 +81,11 @@ fn joined(script: &[(&str, &str, String)]) -> Result<String, DiscoveryError> {
         for (request, answer) in rows {
             let (mut stream, _) = listener.accept().expect("the client connects");
             assert_eq!(read_request(&mut stream), request);
+            if answer == SILENCE {
+                // The client gives up: nothing more is asked here.
+                assert_eq!(stream.read(&mut [0]).expect("the client closes"), 0);
+                continue;
+            }
             stream.write_all(answer.as_bytes()).expect("the client reads");
         }
     });
@@ -86,7 +94,10 @@ fn joined(script: &[(&str, &str, String)]) -> Result<String, DiscoveryError> {
     let id = u64::from_str_radix(OWN, 16).expect("a number");
     PAUSES.take();
     let pause = |pause| PAUSES.with_borrow_mut(|pauses| pauses.push(pause));
-    let joining = Joining { pause, ..Joining::new(&discovery, MemberId(id)).expect("a good URL") };
+    let mut joining = Joining::new(&discovery, MemberId(id)).expect("a good URL");
+    joining.pause = pause;
+    joining.registry.request_timeout = Duration::from_millis(300);
+    joining.registry.watch_timeout = Duration::from_millis(300);
     let outcome = joining.join("a=http://10.0.0.1:2380");
     if let Err(panic) = server.join() {
         std::panic::resume_unwind(panic);
@@ -247,4 +258,22 @@ fn redirects_are_followed_but_not_in_circles() {
     let mut circle = vec![("GET", SIZE, to("/again"))];
     circle.extend((0..10).map(|_| ("GET", "!/again", to("/again"))));
     assert_eq!(joined(&circle), Err(DiscoveryError::BadEndpoint));
+}
+
+#[test]
+fn silence_is_waited_out_and_a_silent_wait_looks_again() {
+    let outcome = joined(&[
+        ("GET", SIZE, SILENCE.into()),
+        ("GET", SIZE, size("2")),
+        ("GET", LIST, list(4, &[])),
+        ("PUT", &put(), event(&own())),
+        ("GET", &see_self(), event(&own())),
+        ("GET", SIZE, size("2")),
+        ("GET", LIST, list(6, &[own()])),
+        ("GET", "?recursive=true&wait=true&waitIndex=7", SILENCE.into()),
+        ("GET", SIZE, size("2")),
+        ("GET", LIST, list(8, &[own(), node("b0b", "b=http://b:1", 8)])),
+    ]);
+    assert_eq!(outcome, Ok("a=http://10.0.0.1:2380,b=http://b:1".to_string()));
+    assert_eq!(PAUSES.take(), [Duration::from_secs(2)], "a long wait is no trouble");
 }
