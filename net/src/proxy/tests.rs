@@ -298,6 +298,20 @@ fn whoever_waits_at_an_endpoint_that_cannot_be_reached_turns_to_the_next() {
 }
 
 #[test]
+fn any_number_of_watches_get_their_connections() {
+    let mut world = World::with_endpoints(&[A]);
+    let clients: Vec<_> = (0..500).map(|_| world.ask(GET)).collect();
+    let mut endpoints = Vec::new();
+    while !world.dials.is_empty() {
+        assert!(world.dials.len() <= 32, "only so many connections are opened at once");
+        endpoints.push(world.open().0);
+    }
+    assert_eq!(endpoints.len(), 500);
+    endpoints.into_iter().for_each(|endpoint| world.receive(endpoint, OK));
+    assert!(clients.into_iter().all(|client| body(&world.take(client)) == "hi"));
+}
+
+#[test]
 fn a_connection_that_was_closed_while_it_was_idle_is_no_failure() {
     let mut world = World::with_endpoints(&[A]);
     let client = world.ask(GET);

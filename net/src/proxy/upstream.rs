@@ -113,6 +113,7 @@ impl Proxy {
                 let url = upstream.url.clone();
                 self.lines.dialed(&url);
                 self.serve_next(now, id);
+                self.dial_for(now, &url);
             }
             Task::Idle | Task::Exchange(_) => {}
         }

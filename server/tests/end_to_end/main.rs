@@ -11,6 +11,7 @@ mod front_door;
 mod main_job;
 mod members;
 mod profiles;
+mod proxy;
 mod quorractl;
 mod start_up;
 mod tls;
