@@ -236,6 +236,15 @@ impl Consensus {
         self.membership.shows(member, applied, shown)
     }
 
+    /// A member ended because it was removed.
+    ///
+    /// # Errors
+    /// When the ledger, which must be whole, says otherwise.
+    pub fn left(&self, member: MemberId) -> Verdict {
+        let removed = self.membership.removes(member);
+        require(removed, || format!("member {member} left, and was never removed"))
+    }
+
     /// A member told a client that the stores are this far.
     ///
     /// # Errors

@@ -76,6 +76,12 @@ impl Membership {
         require(back.is_none(), || format!("member {member} names {back:?}, who was removed"))
     }
 
+    /// Whether the ledger, as far as it is known, removes a member.
+    #[must_use]
+    pub fn removes(&self, member: MemberId) -> bool {
+        self.model.was_removed(member)
+    }
+
     /// A member has won an election.
     ///
     /// # Errors

@@ -32,6 +32,9 @@ impl CoreWorld {
             self.crash(seat, Crash::Power);
         }
         self.settle("everyone lost power")?;
+        for member in self.members.iter().filter(|m| m.standing == Standing::Removed) {
+            self.consensus.left(member.id())?;
+        }
         let founders = Vec::new();
         self.members.iter().for_each(|member| self.skew.note(&member.clock, self.now));
         let applied_at = self.consensus.applied_at();

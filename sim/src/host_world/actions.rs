@@ -12,6 +12,7 @@ use super::step::Step;
 use super::wires::Owner;
 use crate::chance::nanos;
 use crate::check::{Verdict, Violation, require};
+use crate::core_world::member::Standing;
 use crate::disk::Crash;
 use crate::options::Plant;
 
@@ -93,7 +94,11 @@ impl HostWorld {
         let (how, delay) = match reason {
             StopReason::Disk(..) => (Crash::Power, self.chance.between(1_000_000, 2_000_000_000)),
             StopReason::Asked => (Crash::Process, 1_000_000),
-            StopReason::Removed => return Err(Violation(format!("m{seat} was never removed"))),
+            StopReason::Removed => {
+                self.members[seat].standing = Standing::Removed;
+                self.crash(seat, Crash::Process);
+                return Ok(());
+            }
             StopReason::UnknownCommand(index) => {
                 return Err(Violation(format!("m{seat} does not understand entry {index}")));
             }

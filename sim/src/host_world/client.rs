@@ -119,6 +119,10 @@ impl HostWorld {
                 self.on_hostile(guest);
                 Ok(())
             }
+            Guest::Operator(_) => {
+                self.on_operator(guest);
+                Ok(())
+            }
         }
     }
 
@@ -134,6 +138,10 @@ impl HostWorld {
             Guest::Watcher(_) => self.on_watcher_wire(guest, wire),
             Guest::Hostile(_) => {
                 self.on_hostile_wire(guest, wire);
+                Ok(())
+            }
+            Guest::Operator(_) => {
+                self.on_operator_wire(guest, wire);
                 Ok(())
             }
         }

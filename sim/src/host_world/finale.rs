@@ -7,11 +7,13 @@ use quorra_core::raft::Index;
 use super::client::{Client, Dialect};
 use super::step::Step;
 use super::wires::WireId;
-use super::{Guest, HostWorld, watcher};
+use super::{Guest, HostWorld, Member, watcher};
 use crate::chance::nanos;
 use crate::check::lifetimes::{Times, overdue};
 use crate::check::{Verdict, replay, require};
+use crate::core_world::member::Standing;
 use crate::disk::{Condition, Crash};
+use crate::faults::Fault;
 use crate::history::Outcome;
 
 /// What clients may have to wait for what is still open, and the cluster for its last election.
@@ -32,6 +34,9 @@ impl HostWorld {
         }
         self.settle("everyone lost power")?;
         let ledger = self.consensus.whole_ledger()?;
+        for member in self.members.iter().filter(|m| m.standing == Standing::Removed) {
+            self.consensus.left(member.identity.id)?;
+        }
         self.members.iter().for_each(|member| self.skew.note(&member.clock, self.now));
         let applied_at = self.consensus.applied_at();
         let times = Times { applied_at, clock_spread: self.skew.spread() };
@@ -62,12 +67,29 @@ impl HostWorld {
         }
     }
 
-    /// Half of the time, as many as may be missing stay away for now.
+    /// Who votes, by seat, as the member knows it that is furthest ahead.
+    fn voting_seats(&self) -> Vec<usize> {
+        let replicas = self.members.iter().filter_map(Member::replica);
+        let furthest = replicas.max_by_key(|replica| replica.status().applied_index);
+        let voters = furthest.map(|replica| replica.membership().configuration().voters);
+        let voters = voters.unwrap_or_default();
+        let seats = 0..self.members.len();
+        seats.filter(|seat| voters.contains(&self.members[*seat].identity.id)).collect()
+    }
+
+    /// Half of the time, as many voters as may be missing stay away for now.
     fn hold_minority_down(&mut self) {
-        let mut seats: Vec<usize> = (0..self.members.len()).collect();
+        let mut seats = self.voting_seats();
+        // A change that is still under way may shrink the quorum's reserve by one.
+        let moves = usize::from(self.swarm.faults.contains_key(&Fault::Membership));
+        let may_miss = (seats.len().saturating_sub(1) / 2).saturating_sub(moves);
+        let is_gone =
+            |m: &&Member| m.replaces || matches!(m.standing, Standing::Removed | Standing::Wiped);
+        let gone = self.members.iter().filter(is_gone).count();
+        seats.retain(|seat| self.members[*seat].standing == Standing::Member);
         self.chance.shuffle(&mut seats);
         if self.chance.per_mille(500) {
-            for seat in seats.iter().take((seats.len() - 1) / 2) {
+            for seat in seats.iter().take(may_miss.saturating_sub(gone)) {
                 self.crash(*seat, Crash::Process);
                 self.members[*seat].held_down = true;
             }
@@ -89,9 +111,10 @@ impl HostWorld {
         require(self.unsettled().is_empty(), || {
             format!("{phase}, and still: {}", self.unsettled())
         })?;
-        let running = self.running();
+        let mut serving = self.voting_seats();
+        serving.retain(|seat| self.members[*seat].process.is_some());
         let before = self.guests.len();
-        for seat in running.iter().copied() {
+        for seat in serving {
             for dialect in [Dialect::V2, Dialect::V3] {
                 self.guests.push(Guest::Client(Client::probing(seat, dialect)));
                 self.epochs.push(0);
@@ -115,7 +138,9 @@ impl HostWorld {
     fn unserved(&self, before: usize) -> Option<(usize, Dialect)> {
         self.guests[before..].iter().find_map(|guest| match guest {
             Guest::Client(client) if client.served == 0 => {
-                Some((client.probes.unwrap_or(0), client.dialect))
+                let seat = client.probes.unwrap_or(0);
+                let stays = self.members[seat].standing == Standing::Member;
+                stays.then_some((seat, client.dialect))
             }
             _ => None,
         })
@@ -138,6 +163,7 @@ impl HostWorld {
                 Guest::Client(_) => self.leave(guest),
                 Guest::Watcher(_) => self.end_watch(guest, true),
                 Guest::Hostile(_) => self.drop_hostile(guest),
+                Guest::Operator(_) => self.send_operator_home(guest),
             }
         }
         for _ in 0..5 {
@@ -169,9 +195,18 @@ impl HostWorld {
         if open > 0 {
             return format!("{open} calls are open");
         }
+        if self.is_replacing() && !self.members.iter().any(|member| member.held_down) {
+            return "a member that lost its disk is not replaced".into();
+        }
         for (seat, member) in self.members.iter().enumerate() {
+            if !replica.membership().members.contains_key(&member.identity.id) {
+                continue;
+            }
+            if member.standing == Standing::Spare {
+                return format!("m{seat} was added and is not started");
+            }
             let Some(follower) = member.replica() else {
-                if member.held_down {
+                if member.held_down || member.standing != Standing::Member {
                     continue;
                 }
                 return format!("m{seat} does not run");

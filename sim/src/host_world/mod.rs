@@ -23,6 +23,7 @@ mod hostile;
 mod http1;
 mod http2;
 mod nemesis;
+mod operator;
 mod queue;
 mod step;
 mod talk;
@@ -42,9 +43,9 @@ use crate::check::consensus::Consensus;
 use crate::check::{Verdict, Violation};
 use crate::core_world::clock::{Clock, Skew};
 use crate::core_world::identity;
-use crate::core_world::member::{bootstrap, options, recover, view};
+use crate::core_world::member::{Standing, bootstrap, options, recover, view};
 use crate::disk::{Condition, Crash, Disk};
-use crate::faults::Swarm;
+use crate::faults::{Fault, Swarm};
 use crate::history::History;
 use crate::network::Network;
 use crate::options::Plant;
@@ -53,6 +54,7 @@ use crate::workload::Workload;
 use client::Client;
 use driver::{Process, Turn};
 use hostile::Hostile;
+use operator::Operator;
 use queue::{Event, Queue};
 use step::Step;
 use watcher::Watcher;
@@ -66,6 +68,13 @@ const LOOK_INTERVAL: u64 = 1_000_000;
 /// A machine with a member on it.
 struct Member {
     identity: Identity,
+    standing: Standing,
+    /// It belongs to the first configuration.
+    founder: bool,
+    /// It takes the place of one that lost its disk, and is not started yet.
+    replaces: bool,
+    /// Who sat here before.
+    retired: Vec<MemberId>,
     disk: Disk,
     clock: Clock,
     /// Counts its starts.
@@ -91,6 +100,8 @@ enum Guest {
     Watcher(Watcher),
     /// Means no good.
     Hostile(Hostile),
+    /// Changes the members.
+    Operator(Operator),
 }
 
 /// One cluster and everything around it.
@@ -101,6 +112,7 @@ pub struct HostWorld {
     queue: Queue,
     members: Vec<Member>,
     cluster: ClusterId,
+    founders: Vec<Identity>,
     wires: Wires,
     guests: Vec<Guest>,
     /// For each guest how often it was disturbed: what it planned before is void.
@@ -123,9 +135,11 @@ impl HostWorld {
     pub fn new(seed: u64, plant: Option<Plant>, told: bool) -> Self {
         let mut chance = Chance::new(seed);
         let swarm = Swarm::draw(&mut chance);
-        let identities: Vec<Identity> = (0..swarm.voters).map(identity).collect();
-        let founders: Vec<MemberId> = identities.iter().map(|member| member.id).collect();
-        let members = identities.into_iter().map(|identity| make(identity, &swarm, &mut chance));
+        let identities: Vec<Identity> = (0..swarm.voters + swarm.spares).map(identity).collect();
+        let founders = identities[..swarm.voters].to_vec();
+        let ids: Vec<MemberId> = founders.iter().map(|member| member.id).collect();
+        let seats = identities.into_iter().enumerate();
+        let members = seats.map(|(seat, identity)| make(seat, identity, &swarm, &mut chance));
         let members = members.collect();
         let network = Network::new(swarm.weather.clone(), chance.fork());
         let window = chance.pick(&[200, 3_000, 65_536, 1 << 20]);
@@ -136,7 +150,8 @@ impl HostWorld {
             now: 0,
             queue: Queue::default(),
             members,
-            cluster: ClusterId::of(&founders),
+            cluster: ClusterId::of(&ids),
+            founders,
             wires,
             epochs: vec![0; guests.len()],
             guests,
@@ -303,16 +318,16 @@ impl HostWorld {
 
     /// Starts a member from what its disk holds.
     fn start(&mut self, seat: usize) -> Verdict {
-        let founders = self.members.iter().map(|member| member.identity.clone()).collect();
         let seed = self.chance.bits();
         let member = &mut self.members[seat];
-        if member.process.is_some() || member.held_down {
+        if member.process.is_some() || member.held_down || member.standing != Standing::Member {
             return Ok(());
         }
         self.wires.power(seat, true);
         member.incarnation += 1;
         let (id, incarnation) = (member.identity.id, member.incarnation);
-        let bootstrap = bootstrap(self.cluster, id, founders);
+        let first = if member.founder { self.founders.clone() } else { Vec::new() };
+        let bootstrap = bootstrap(self.cluster, id, first);
         let options = options(&self.swarm.knobs, id, incarnation, seed);
         let now = member.clock.read(self.now);
         let replica = recover(&mut member.disk, options, Some(bootstrap), now)
@@ -447,11 +462,16 @@ impl HostWorld {
     }
 }
 
-fn make(identity: Identity, swarm: &Swarm, chance: &mut Chance) -> Member {
+fn make(seat: usize, identity: Identity, swarm: &Swarm, chance: &mut Chance) -> Member {
     let (slow, fast) = swarm.clock_speed;
     let condition = Condition { latency: swarm.disk_latency, full: false, failing: false };
+    let founder = seat < swarm.voters;
     Member {
         identity,
+        standing: if founder { Standing::Member } else { Standing::Spare },
+        founder,
+        replaces: false,
+        retired: Vec::new(),
         disk: Disk::new(condition, chance.fork()),
         clock: Clock::new(chance.between(slow, fast)),
         incarnation: 0,
@@ -461,7 +481,8 @@ fn make(identity: Identity, swarm: &Swarm, chance: &mut Chance) -> Member {
     }
 }
 
-/// Who comes: clients of each protocol, watchers, and sometimes someone who means no good.
+/// Who comes: clients of each protocol, watchers, sometimes someone who means no good, and an
+/// operator where the members change.
 fn invite(swarm: &Swarm, chance: &mut Chance) -> Vec<Guest> {
     let mut guests = Vec::new();
     for _ in 0..swarm.clients {
@@ -472,6 +493,9 @@ fn invite(swarm: &Swarm, chance: &mut Chance) -> Vec<Guest> {
     }
     for _ in 0..chance.pick(&[0, 0, 1, 3]) {
         guests.push(Guest::Hostile(Hostile::default()));
+    }
+    if swarm.faults.contains_key(&Fault::Membership) {
+        guests.push(Guest::Operator(Operator::default()));
     }
     guests
 }

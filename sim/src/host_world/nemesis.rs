@@ -80,8 +80,9 @@ impl HostWorld {
                 self.skew.note(clock, self.now);
             }
             Fault::SlowDisk | Fault::FullDisk | Fault::FailedSync => self.harm_disk(fault, victim),
-            // No client can ask for these yet; an operator's signal also hands leadership over.
+            // The operator changes the members; the play needs a view of every message.
             Fault::Membership | Fault::Figure8 => {}
+            // No client can ask for it yet; an operator's signal also hands leadership over.
             Fault::Transfer => {
                 let leader = self.leader().unwrap_or(victim);
                 let incarnation = self.members[leader].incarnation;

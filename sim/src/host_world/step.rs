@@ -31,6 +31,9 @@ pub(super) enum Step<'a> {
     Told { client: usize, operation: usize, outcome: &'a dyn fmt::Debug },
     Leaves { client: usize, how: &'static str },
     Heard { client: usize, index: u64, key: &'a str },
+    Wishes { seat: usize, what: &'a str },
+    Wiped { seat: usize },
+    Joins { seat: usize },
     Struck(Fault),
     Parted(Partition),
     Phase(&'static str),
@@ -78,6 +81,9 @@ impl fmt::Display for Step<'_> {
             }
             Self::Leaves { client, how } => write!(f, "c{client} leaves: {how}"),
             Self::Heard { client, index, key } => write!(f, "c{client} hears {index} of {key}"),
+            Self::Wishes { seat, what } => write!(f, "the operator asks m{seat}: {what}"),
+            Self::Wiped { seat } => write!(f, "m{seat} has lost its disk"),
+            Self::Joins { seat } => write!(f, "m{seat} is a new member now"),
             Self::Struck(fault) => write!(f, "--- fault: {fault:?}"),
             Self::Parted(partition) => write!(f, "--- partition: {partition:?}"),
             Self::Phase(phase) => write!(f, "=== {phase}"),
@@ -113,6 +119,8 @@ impl std::hash::Hash for Step<'_> {
             }
             Self::Leaves { client, how } => (client, how).hash(state),
             Self::Heard { client, index, key } => (client, index, key).hash(state),
+            Self::Wishes { seat, what } => (seat, what).hash(state),
+            Self::Wiped { seat } | Self::Joins { seat } => seat.hash(state),
             Self::Struck(fault) => fault.hash(state),
             Self::Parted(partition) => partition.hash(state),
             Self::Phase(phase) => phase.hash(state),

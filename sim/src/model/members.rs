@@ -43,6 +43,12 @@ impl Model {
         self.members.iter().map(|id| (*id, self.learners.contains(id))).collect()
     }
 
+    /// Whether this was a member, and can never be one again.
+    #[must_use]
+    pub fn was_removed(&self, member: MemberId) -> bool {
+        self.removed.contains(&member)
+    }
+
     fn is_taken(&self, urls: &[String], by_other_than: MemberId) -> bool {
         self.urls.iter().any(|(member, taken)| {
             *member != by_other_than && taken.iter().any(|url| urls.contains(url))
