@@ -49,7 +49,10 @@ pub fn main() -> ExitCode {
 
 /// Runs a member, or a proxy, to its end.
 fn member(config: &Config, warnings: &[String], command_line: Vec<String>) -> ExitCode {
-    logging::start(config.log_level);
+    if let Err(reason) = logging::start(&config.logging) {
+        eprintln!("{reason}");
+        return ExitCode::FAILURE;
+    }
     for warning in warnings {
         log::warn!("{warning}");
     }

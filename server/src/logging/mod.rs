@@ -1,29 +1,44 @@
-//! Logs: JSON lines on stderr, with the keys that etcd's operators already parse.
+//! Logs: lines of JSON with the keys that etcd's operators already parse, or lines for people.
 //!
 //! ```text
 //! {"level":"info","ts":"2026-01-02T03:04:05.678Z","msg":"serving","address":"127.0.0.1:2379"}
+//! 2026-01-02T03:04:05.678Z	info	serving	{"address":"127.0.0.1:2379"}
 //! ```
 
-use std::io::Write;
+mod settings;
+mod sink;
+
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use log::kv::{Error, Key, Value, VisitSource};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-struct JsonLines;
+pub use settings::{Format, Output, Rotation, Settings};
+use sink::Sink;
 
-static JSON_LINES: JsonLines = JsonLines;
+struct Logger {
+    format: Format,
+    sinks: Mutex<Vec<Sink>>,
+}
 
-/// Sends all logs at `level` or above to stderr, and lets a panic end the process with a line
-/// there: a broken invariant must not leave half a member running.
-pub fn start(level: LevelFilter) {
-    if log::set_logger(&JSON_LINES).is_ok() {
-        log::set_max_level(level);
+/// Sends all logs where the flags say, and lets a panic end the process with a line there: a
+/// broken invariant must not leave half a member running.
+///
+/// # Errors
+/// A file cannot be opened.
+pub fn start(settings: &Settings) -> Result<(), String> {
+    let open = |output| Sink::open(output, settings.rotation.as_ref());
+    let sinks = settings.outputs.iter().map(open).collect::<Result<_, _>>()?;
+    let logger = Logger { format: settings.format, sinks: Mutex::new(sinks) };
+    if log::set_boxed_logger(Box::new(logger)).is_ok() {
+        log::set_max_level(settings.level);
         std::panic::set_hook(Box::new(|panic| {
             log::error!("panic: {panic}");
             std::process::abort();
         }));
     }
+    Ok(())
 }
 
 /// Reads `--log-level` as etcd spells it.
@@ -38,23 +53,23 @@ pub fn level(name: &str) -> Option<LevelFilter> {
     })
 }
 
-impl Log for JsonLines {
+impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.level() <= log::max_level()
     }
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            let line = line(record, SystemTime::now());
-            // Nobody is left to tell when stderr is gone.
-            let _gone = std::io::stderr().lock().write_all(line.as_bytes());
+            let line = line(self.format, record, SystemTime::now());
+            let mut sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
+            sinks.iter_mut().for_each(|sink| sink.write(line.as_bytes()));
         }
     }
 
     fn flush(&self) {}
 }
 
-fn line(record: &Record<'_>, now: SystemTime) -> String {
+fn line(format: Format, record: &Record<'_>, now: SystemTime) -> String {
     let level = match record.level() {
         Level::Error => "error",
         Level::Warn => "warn",
@@ -62,15 +77,27 @@ fn line(record: &Record<'_>, now: SystemTime) -> String {
         Level::Debug | Level::Trace => "debug",
     };
     let time = humantime::format_rfc3339_millis(now);
-    let message = serde_json::Value::from(record.args().to_string());
-    let mut fields = Fields(format!(r#"{{"level":"{level}","ts":"{time}","msg":{message}"#));
+    let mut fields = Fields(String::new());
     if record.key_values().visit(&mut fields).is_err() {
         fields.add("fields", &serde_json::Value::from("lost"));
     }
-    fields.0.push_str("}\n");
-    fields.0
+    let fields = fields.0;
+    match format {
+        Format::Json => {
+            let message = serde_json::Value::from(record.args().to_string());
+            format!("{{\"level\":\"{level}\",\"ts\":\"{time}\",\"msg\":{message}{fields}}}\n")
+        }
+        Format::Console => {
+            let message = record.args().to_string().replace('\n', "\\n");
+            match fields.strip_prefix(',') {
+                Some(fields) => format!("{time}\t{level}\t{message}\t{{{fields}}}\n"),
+                None => format!("{time}\t{level}\t{message}\n"),
+            }
+        }
+    }
 }
 
+/// Each with a comma before it.
 struct Fields(String);
 
 impl Fields {
@@ -107,12 +134,16 @@ mod tests {
             .key_values(&fields)
             .build();
         assert_eq!(
-            line(&record, UNIX_EPOCH + Duration::from_millis(1_001)),
+            line(Format::Json, &record, UNIX_EPOCH + Duration::from_millis(1_001)),
             concat!(
                 r#"{"level":"warn","ts":"1970-01-01T00:00:01.001Z","msg":"two\nlines","#,
                 r#""address":"a\"b","count":3}"#,
                 "\n"
             )
+        );
+        assert_eq!(
+            line(Format::Console, &record, UNIX_EPOCH),
+            "1970-01-01T00:00:00.000Z\twarn\ttwo\\nlines\t{\"address\":\"a\\\"b\",\"count\":3}\n"
         );
     }
 }
