@@ -13,6 +13,7 @@
 //! Deliberately absent: any knowledge of how a member works inside. The worlds know the doors, the
 //! checkers know what a correct cluster shows.
 
+pub mod callers;
 pub mod chance;
 pub mod check;
 pub mod core_world;

@@ -141,10 +141,20 @@ impl Replica {
 
 impl Request {
     /// What is asked, on whose behalf ever.
-    pub(super) fn asked(&self) -> &Self {
+    #[must_use]
+    pub fn asked(&self) -> &Self {
         match self {
             Self::OnBehalf { request, .. } => request,
             plain => plain,
+        }
+    }
+
+    /// On whose behalf it is asked, if that was found out.
+    #[must_use]
+    pub fn claim(&self) -> Option<&Claim> {
+        match self {
+            Self::OnBehalf { claim, .. } => Some(claim),
+            _ => None,
         }
     }
 

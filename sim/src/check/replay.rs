@@ -10,9 +10,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quorra_core::raft::{Entry, EntryKind, Index};
-use quorra_core::replica::{Request, Response};
+use quorra_core::replica::{Job, JobResult, Request, Response};
 use quorra_core::store::command::{Body, Command};
 use quorra_core::store::membership::Member;
+use quorra_core::store::v2::auth::{Access, Answer, Change, Claim, Refusal};
 use quorra_core::store::{v2, v3};
 use quorra_core::time::WallTime;
 
@@ -27,6 +28,7 @@ struct State {
     v3: model::v3::Model,
     v2: model::v2::Model,
     members: model::members::Model,
+    auth: model::auth::Model,
     clock: WallTime,
 }
 
@@ -34,7 +36,8 @@ struct State {
 #[derive(Debug)]
 enum Made {
     V3(v3::Write, v3::Answer),
-    V2(v2::Write, Box<v2::Event>),
+    V2(Option<Claim>, v2::Write, Box<v2::Event>),
+    Auth(Option<Claim>, Change, Result<Answer, Refusal>),
 }
 
 impl State {
@@ -42,7 +45,27 @@ impl State {
         let mut v2 = model::v2::Model::default();
         bootstrap.iter().for_each(|_| v2.touch());
         let members = model::members::Model::new(bootstrap);
-        Self { v3: model::v3::Model::default(), v2, members, clock: WallTime::default() }
+        let auth = model::auth::Model::default();
+        Self { v3: model::v3::Model::default(), v2, members, auth, clock: WallTime::default() }
+    }
+
+    fn denied(&self) -> v2::Error {
+        let (kind, cause) = (v2::ErrorKind::Unauthorized, "Insufficient credentials".into());
+        v2::Error { kind, cause, index: self.v2.index() }
+    }
+
+    fn read_v2(&self, claim: Option<&Claim>, get: &v2::Get) -> Result<v2::Event, v2::Error> {
+        let permitted = self.auth.permits(claim, get.path.as_bytes(), Access::Read);
+        if permitted { self.v2.get(get) } else { Err(self.denied()) }
+    }
+
+    fn write_v2(
+        &mut self,
+        claim: Option<&Claim>,
+        write: &v2::Write,
+    ) -> Result<v2::Event, v2::Error> {
+        let permitted = self.auth.permits(claim, write.path().as_bytes(), Access::Write);
+        if permitted { self.v2.apply(write, self.clock) } else { Err(self.denied()) }
     }
 
     /// Applies a command; what changed one of the stores in a way that clients see is returned.
@@ -55,10 +78,16 @@ impl State {
                 (self.v3.revision() > before).then(|| Made::V3(write.clone(), answer))
             }
             Body::V2(write) => {
-                let event = self.v2.apply(write, self.clock).ok()?;
-                Some(Made::V2(write.clone(), Box::new(event)))
+                let claim = Claim::decode(&command.user);
+                let event = self.write_v2(claim.as_ref(), write).ok()?;
+                Some(Made::V2(claim, write.clone(), Box::new(event)))
             }
-            Body::V2Auth(_) => unreachable!("no workload changes users yet"),
+            Body::V2Auth(change) => {
+                let claim = Claim::decode(&command.user);
+                let (touches, outcome) = self.auth.apply(claim.as_ref(), change);
+                (0..touches).for_each(|_| self.v2.touch());
+                Some(Made::Auth(claim, change.clone(), outcome))
+            }
             Body::V2Sync => None,
             Body::Publish { member, .. } => {
                 if self.members.contains(*member) {
@@ -77,6 +106,9 @@ impl State {
         }
     }
 }
+
+/// A change of users and roles with its outcome.
+type Administered = (Option<Claim>, Change, Result<Answer, Refusal>);
 
 /// What the v2 store answered.
 type V2Answer<'a> = Result<&'a v2::Event, &'a v2::Error>;
@@ -169,20 +201,23 @@ impl<'a> Claims<'a> {
         let index = state.v2.index();
         let mut unclaimed = made;
         for (operation, answer) in self.v2.remove(&index).unwrap_or_default() {
-            let own = match (unclaimed, &operation.request) {
-                (Some(Made::V2(write, made)), Request::V2Write(asked)) => {
-                    write == asked && answer.is_ok_and(|answer| shown_v2(made, answer) == *answer)
+            let request = operation.request.asked();
+            let own = match (unclaimed, request) {
+                (Some(Made::V2(claim, write, made)), Request::V2Write(asked)) => {
+                    (claim.as_ref(), write) == (operation.request.claim(), asked)
+                        && answer.is_ok_and(|answer| shown_v2(made, answer) == *answer)
                 }
                 _ => false,
             };
             if own {
-                if let Some(Made::V2(write, _)) = unclaimed.take() {
+                if let Some(Made::V2(_, write, _)) = unclaimed.take() {
                     self.lifetimes.given(index, operation.started, write);
                 }
             } else {
-                let expected = match &operation.request {
-                    Request::V2Get { get, .. } => state.v2.get(get),
-                    Request::V2Write(write) => state.v2.apply(write, state.clock),
+                let claim = operation.request.claim();
+                let expected = match request {
+                    Request::V2Get { get, .. } => state.read_v2(claim, get),
+                    Request::V2Write(write) => state.write_v2(claim, write),
                     _ => continue,
                 };
                 let answer = match answer {
@@ -235,7 +270,7 @@ pub fn v2_events(ledger: &[&Entry]) -> Result<Vec<v2::Event>, Violation> {
     let mut events = Vec::new();
     for entry in ledger {
         let Some(command) = decode(entry)? else { continue };
-        if let Some(Made::V2(_, event)) = state.apply(&command) {
+        if let Some(Made::V2(_, _, event)) = state.apply(&command) {
             events.push(*event);
         }
         if command.body == Body::V2Sync {
@@ -247,7 +282,46 @@ pub fn v2_events(ledger: &[&Entry]) -> Result<Vec<v2::Event>, Violation> {
 
 fn place(operation: &Operation, position: u64, changes: bool) -> Placed {
     let (started, ended) = (operation.started, operation.ended);
-    Placed { started, ended, position, changes, fresh: is_fresh(&operation.request) }
+    let fresh = is_fresh(operation.request.asked()) && !is_denied(operation);
+    Placed { started, ended, position, changes, fresh }
+}
+
+/// Whether its caller was found to have no permission, perhaps by a member that lags.
+fn is_denied(operation: &Operation) -> bool {
+    let Outcome::Answered(_, response) = &operation.outcome else { return false };
+    match &**response {
+        Response::V2(Err(error)) => error.kind == v2::ErrorKind::Unauthorized,
+        Response::V2Auth(Err(refusal)) => *refusal == Refusal::NotPermitted,
+        _ => false,
+    }
+}
+
+/// Every change of users and roles that was answered is in the log, and came to what it comes to
+/// there. One that was denied may not have got that far.
+fn judge_administration(mut made: Vec<Administered>, history: &History) -> Verdict {
+    for operation in history.operations() {
+        let Outcome::Answered(_, response) = &operation.outcome else { continue };
+        let (Response::V2Auth(outcome), Request::V2Auth { change, password }) =
+            (&**response, operation.request.asked())
+        else {
+            continue;
+        };
+        if is_denied(operation) {
+            continue;
+        }
+        let mut change = change.clone();
+        if let Some(password) = password
+            && let JobResult::Hashed(hash) = Job::HashPassword(password.clone()).simulated()
+        {
+            change.set_hash(hash);
+        }
+        let claim = operation.request.claim().cloned();
+        let asked = (claim, change, outcome.clone());
+        let place = made.iter().position(|made| *made == asked);
+        require(place.is_some(), || format!("{asked:?} does not come from the log"))?;
+        place.map(|place| made.swap_remove(place));
+    }
+    Ok(())
 }
 
 /// Whether a request promises to show everything that ended before it began.
@@ -275,6 +349,7 @@ pub fn check(
     let mut claims = Claims::of(history)?;
     let refused = refused_writes(history);
     let mut identities = BTreeSet::new();
+    let mut administered = Vec::new();
     claims.judge_v3(&mut state, None)?;
     claims.judge_v2(&mut state, None)?;
     for entry in ledger {
@@ -296,6 +371,9 @@ pub fn check(
         if state.v2.index() > index {
             claims.judge_v2(&mut state, made.as_ref())?;
         }
+        if let Some(Made::Auth(claim, change, outcome)) = made {
+            administered.push((claim, change, outcome));
+        }
         if command.body == Body::V2Sync {
             claims.judge_expiry(&mut state, entry.index, times)?;
         }
@@ -305,6 +383,7 @@ pub fn check(
         let (v3, v2) = (claims.v3.last_key_value(), claims.v2.last_key_value());
         format!("answers show what the log does not hold, beyond {at:?}: {v3:?} {v2:?}")
     })?;
+    judge_administration(administered, history)?;
     real_time::check(&claims.placed_v3)?;
     real_time::check(&claims.placed_v2)
 }

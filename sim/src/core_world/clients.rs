@@ -37,7 +37,11 @@ impl CoreWorld {
             _ => self.chance.pick(&running),
         };
         self.clients[client].seat = Some(seat);
-        let request = self.workload.draw();
+        let drawn = self.workload.draw();
+        let request = match &mut self.callers {
+            Some(callers) => callers.speak(drawn),
+            None => drawn,
+        };
         self.operate(seat, request, |operation| Waiting::Client { client, operation });
     }
 

@@ -35,6 +35,7 @@ use quorra_core::replica::{
 };
 use quorra_core::store::membership::Member as Identity;
 
+use crate::callers::Callers;
 use crate::chance::{Chance, nanos};
 use crate::check::consensus::Consensus;
 use crate::check::{Verdict, Violation, require};
@@ -84,6 +85,7 @@ pub struct CoreWorld {
     network: Network,
     clients: Vec<Client>,
     workload: Workload,
+    callers: Option<Callers>,
     waiting: BTreeMap<RequestId, (usize, u64, Waiting)>,
     next_request: u64,
     history: History,
@@ -125,6 +127,7 @@ impl CoreWorld {
             network: Network::new(swarm.weather.clone(), chance.fork()),
             clients: (0..swarm.clients).map(|_| Client::default()).collect(),
             workload: Workload::new(swarm.keys, swarm.large_ranges, chance.fork()),
+            callers: Callers::of(seed),
             waiting: BTreeMap::new(),
             next_request: 0,
             history: History::default(),

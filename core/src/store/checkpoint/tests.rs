@@ -69,6 +69,7 @@ fn any_body() -> impl Strategy<Value = Body> {
             client_urls: vec![],
             is_learner: true,
         }))),
+        2 => v2::auth::tests::any_change().prop_map(Body::V2Auth),
         1 => Just(Body::ClusterVersion("3.5.0".into())),
     ]
 }

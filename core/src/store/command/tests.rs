@@ -1,4 +1,5 @@
 use super::*;
+use crate::store::v2::auth::{self, PasswordHash, Permissions};
 use crate::store::v2::{Condition, Path};
 use crate::store::v3::{
     self as kv, Compare, CompareResult, CompareTarget, DeleteRange, Interval, LeaseId, Op, Put,
@@ -56,6 +57,51 @@ fn txn() -> Txn {
     };
     let nested = Txn { success: vec![Op::Put(put("k", "v"))], ..Txn::default() };
     Txn { compares: vec![compare], success: vec![Op::Range(range)], failure: vec![Op::Txn(nested)] }
+}
+
+/// The same promise for changes of users and roles; the last one tells who asks.
+#[test]
+fn the_bytes_of_changes_of_users_and_roles_stay() {
+    let (name, hash) = ("u".into(), Some(PasswordHash("h".into())));
+    let names = |name: &str| vec![name.into()];
+    let lists = Permissions { read: Some(names("/a")), write: None };
+    let rows: [(auth::Change, &str); 9] = [
+        (auth::Change::CreateUser { name, hash, roles: names("r") }, "000175010168010172"),
+        (auth::Change::PutUser { name: "u".into(), hash: None, has_list: true }, "0101750001"),
+        (
+            auth::Change::UpdateUser {
+                name: "u".into(),
+                hash: None,
+                grant: names("r"),
+                revoke: vec![],
+            },
+            "0201750001017200",
+        ),
+        (auth::Change::DeleteUser("u".into()), "030175"),
+        (auth::Change::CreateRole("r".into(), lists.clone()), "0401720101022f6100"),
+        (
+            auth::Change::UpdateRole { name: "r".into(), grant: None, revoke: Some(lists) },
+            "05017200010101022f6100",
+        ),
+        (auth::Change::DeleteRole("r".into()), "060172"),
+        (auth::Change::Enable, "07"),
+        (auth::Change::Disable, "08"),
+    ];
+    for (change, golden) in rows {
+        let command = command(Body::V2Auth(change));
+        let bytes = command.encode();
+        assert_eq!(hex(&bytes[FRONT_BYTES..]), format!("000c{golden}"), "{command:?}");
+        assert_eq!(Command::decode(bytes), Ok(command));
+    }
+    let claim = |caller, slash, recursive| auth::Claim { caller, slash, recursive };
+    let user = auth::Caller::User(Bytes::from("u"));
+    for (claim, golden) in [
+        (claim(user.clone(), false, false), "0975"),
+        (claim(user, true, true), "0f75"),
+        (claim(auth::Caller::Guest, false, false), "08"),
+    ] {
+        assert_eq!(hex(&auth::Claim::encode(Some(&claim))), golden, "{claim:?}");
+    }
 }
 
 /// The layout is a promise to every log and checkpoint that was ever written: these bytes

@@ -17,10 +17,14 @@ impl Log {
     }
 
     fn apply_at(&mut self, seconds: i64, body: Body) -> Outcome {
+        self.apply_for(None, seconds, body)
+    }
+
+    fn apply_for(&mut self, claim: Option<&Claim>, seconds: i64, body: Body) -> Outcome {
         let kind = command::entry_kind(&body);
         let stamp = WallTime(seconds * 1_000_000_000);
         let identity = Identity { member: MemberId(1), incarnation: Incarnation(1), counter: 1 };
-        let payload = Command { identity, stamp, user: Bytes::new(), body }.encode();
+        let payload = Command { identity, stamp, user: Claim::encode(claim), body }.encode();
         self.last = self.last.next();
         let entry = Entry::new(Term(1), self.last, kind, payload);
         let applied = self.state.apply(&entry).expect("the command is understood");
@@ -84,6 +88,46 @@ fn what_changes_nothing_takes_no_v2_index() {
     log.apply(Body::Membership(Change::Add(member(2))));
     log.apply(Body::Membership(Change::Remove(MemberId(2))));
     assert_eq!(log.state.v2().index(), 4, "a removal takes two");
+}
+
+/// What is asked now may be judged by rules that came after it.
+#[test]
+fn a_write_is_judged_where_it_stands_in_the_log() {
+    use v2::auth::{Change as Rule, PasswordHash, Permissions, Refusal as Denial};
+    let mut log = Log::new(1);
+    let claim = |name: &'static str| {
+        let caller = Caller::User(Bytes::from(name));
+        Claim { caller, slash: false, recursive: false }
+    };
+    let (root, ann) = (claim("root"), claim("ann"));
+    let put = |name: &str| {
+        let hash = Some(PasswordHash("h".into()));
+        Body::V2Auth(Rule::PutUser { name: name.into(), hash, has_list: false })
+    };
+    let revoke = Body::V2Auth(Rule::UpdateRole {
+        name: "guest".into(),
+        grant: None,
+        revoke: Some(Permissions::everything()),
+    });
+    for body in [put("root"), put("ann"), Body::V2Auth(Rule::Enable)] {
+        assert!(matches!(log.apply(body), Outcome::V2Auth(Ok(_))));
+    }
+    assert!(matches!(log.apply(set("/a", None)), Outcome::V2(Ok(_))), "guests may, so far");
+    let denied = Outcome::V2Auth(Err(Denial::NotPermitted));
+    assert_eq!(log.apply(revoke.clone()), denied, "it was asked before the rules counted");
+    assert_eq!(log.apply_for(Some(&ann), 1, revoke.clone()), denied);
+    assert!(matches!(log.apply_for(Some(&root), 1, revoke), Outcome::V2Auth(Ok(_))));
+    let index = log.state.v2().index();
+    for claim in [None, Some(&ann), Some(&claim("nobody"))] {
+        let outcome = log.apply_for(claim, 1, set("/a", None));
+        let Outcome::V2(Err(error)) = outcome else { panic!("{claim:?}: {outcome:?}") };
+        assert_eq!((error.kind, error.index), (v2::ErrorKind::Unauthorized, index));
+    }
+    let add = || Body::Membership(Change::Add(member(1)));
+    assert_eq!(log.apply_for(Some(&ann), 1, add()), denied);
+    assert_eq!(log.state.v2().index(), index, "what is denied takes no index");
+    assert!(matches!(log.apply_for(Some(&root), 1, add()), Outcome::Members(Ok(_))));
+    assert!(matches!(log.apply_for(Some(&root), 1, set("/a", None)), Outcome::V2(Ok(_))));
 }
 
 #[test]

@@ -224,4 +224,4 @@ impl Auth {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::store) mod tests;

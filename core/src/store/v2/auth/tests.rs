@@ -238,6 +238,13 @@ fn a_digest_is_none_before_the_first_change_and_depends_on_all_of_it() {
     }
 }
 
+/// Checkpoints from before there were users are those of a store without any.
+#[test]
+fn a_store_without_changes_has_no_records() {
+    assert_eq!(record::all(&Auth::default()).count(), 0);
+    assert_eq!(record::all(&with(&[put("ann")])).count(), 2);
+}
+
 #[test]
 fn no_password_hash_is_printed() {
     let change = Change::CreateUser {
