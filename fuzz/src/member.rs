@@ -243,6 +243,7 @@ fn replica_options(incarnation: u64) -> replica::Options {
         checkpoint_log_bytes: 256 << 10,
         entries_kept: 10,
         snapshot_part_bytes: 1_000,
+        v2_history_events: 1_000,
         slice_keys: 3,
         request_bytes_max: limits::REQUEST_BYTES_DEFAULT,
         quota_bytes: None,

@@ -219,6 +219,7 @@ fn replica_options(
         checkpoint_log_bytes: limits::CHECKPOINT_LOG_BYTES_MIN,
         entries_kept: config.snapshot_count,
         snapshot_part_bytes: limits::SNAPSHOT_PART_BYTES,
+        v2_history_events: limits::V2_HISTORY_EVENTS,
         slice_keys: limits::SLICE_KEYS,
         request_bytes_max: config.request_bytes_max,
         quota_bytes: config.quota_bytes,

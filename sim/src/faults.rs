@@ -80,6 +80,8 @@ pub struct Knobs {
     pub entries_kept: u64,
     /// The parts in which a snapshot travels.
     pub snapshot_part_bytes: usize,
+    /// Past events that v2 watches may begin in.
+    pub v2_history_events: usize,
     /// Keys in one slice of long work.
     pub slice_keys: usize,
     /// Append messages in flight.
@@ -193,6 +195,7 @@ fn draw_knobs(chance: &mut Chance) -> Knobs {
         checkpoint_log_bytes: chance.pick(&[4 << 10, 32 << 10, 256 << 10, 1 << 30]),
         entries_kept: chance.pick(&[0, 1, 10, 1_000]),
         snapshot_part_bytes: chance.pick(&[1_000, 10_000, 128 << 10]),
+        v2_history_events: chance.pick(&[3, 30, 1_000]),
         slice_keys: chance.pick(&[1, 2, 7, 1_000]),
         inflight_messages_max: chance.pick(&[1, 2, 16, 256]),
         inflight_bytes_max: chance.pick(&[1, 1_000, 16 << 20]),

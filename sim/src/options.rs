@@ -23,13 +23,16 @@ pub enum Plant {
     WipedReturns,
     /// Whoever looks for overdue nodes has a wall clock a second fast that nobody knows of.
     HastyLeader,
+    /// Members forget v2 events one index too early.
+    ShortHistory,
 }
 
-const PLANTS: [(&str, Plant); 4] = [
+const PLANTS: [(&str, Plant); 5] = [
     ("ack-before-sync", Plant::AckBeforeSync),
     ("vote-not-persisted", Plant::VoteNotPersisted),
     ("wiped-returns", Plant::WipedReturns),
     ("hasty-leader", Plant::HastyLeader),
+    ("short-history", Plant::ShortHistory),
 ];
 
 /// What is to be done.

@@ -67,13 +67,14 @@ fn a_seed_fixes_its_world() {
 #[test]
 fn planted_bugs_are_found() {
     let plants = [
-        (Plant::AckBeforeSync, 0..100),
-        (Plant::VoteNotPersisted, 0..1_000),
-        (Plant::WipedReturns, 0..1_000),
-        (Plant::HastyLeader, 0..1_000),
+        (World::Core, Plant::AckBeforeSync, 0..100),
+        (World::Core, Plant::VoteNotPersisted, 0..1_000),
+        (World::Core, Plant::WipedReturns, 0..1_000),
+        (World::Core, Plant::HastyLeader, 0..1_000),
+        (World::Host, Plant::ShortHistory, 0..200),
     ];
-    for (plant, seeds) in plants {
-        let options = Options { seeds, ..options(World::Core, Some(plant)) };
+    for (world, plant, seeds) in plants {
+        let options = Options { seeds, ..options(world, Some(plant)) };
         let found =
             options.seeds.clone().any(|seed| runner::run_seed(seed, &options).verdict.is_err());
         assert!(found, "{plant:?} was not found");

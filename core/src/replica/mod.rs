@@ -119,7 +119,8 @@ impl Replica {
         now: Now,
     ) -> Self {
         let storage = Storage::new(&options, &mut parts, first);
-        let recovery::Parts { identity, restored, state, applied, .. } = parts;
+        let recovery::Parts { identity, restored, mut state, applied, .. } = parts;
+        state.v2_mut().keep_events(options.v2_history_events);
         let mut raft_options = options.raft.clone();
         raft_options.id = identity.member;
         let recovered = Position { term: restored.hard_state.term, index: restored.last.index };
@@ -436,7 +437,7 @@ impl Replica {
 
     /// A received snapshot is complete on disk: it becomes the state, unless the log has
     /// meanwhile come further.
-    fn install(&mut self, installed: Installed, effects: &mut Effects) {
+    fn install(&mut self, mut installed: Installed, effects: &mut Effects) {
         let configuration = installed.state.configuration();
         let wanted = installed.at.index > self.machine.applied().index
             && self.raft.install(installed.at, configuration);
@@ -447,6 +448,7 @@ impl Replica {
             return self.storage.drop_installed(&installed, effects);
         }
         self.storage.on_installed(&installed, self.machine.state_mut(), effects);
+        installed.state.v2_mut().keep_events(self.options.v2_history_events);
         let ended = self.watches.end_all();
         let lost = self.machine.replace(*installed.state, installed.at);
         for id in ended {

@@ -45,6 +45,8 @@ pub struct Options {
     pub entries_kept: u64,
     /// The parts in which a snapshot travels, see `limits`.
     pub snapshot_part_bytes: usize,
+    /// Past events that v2 watches may begin in, see `limits`. The same for every member.
+    pub v2_history_events: usize,
     /// Keys that one slice of long work visits.
     pub slice_keys: usize,
     /// `--max-request-bytes`

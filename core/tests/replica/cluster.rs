@@ -95,6 +95,7 @@ impl Cluster {
             checkpoint_log_bytes: self.checkpoint_log_bytes,
             entries_kept: 10,
             snapshot_part_bytes: 1_000,
+            v2_history_events: 1_000,
             slice_keys: 100,
             request_bytes_max: limits::REQUEST_BYTES_DEFAULT,
             quota_bytes: None,

@@ -55,6 +55,7 @@ fn replica() -> Replica {
         checkpoint_log_bytes: limits::CHECKPOINT_LOG_BYTES_MIN,
         entries_kept: 1_000,
         snapshot_part_bytes: limits::SNAPSHOT_PART_BYTES,
+        v2_history_events: limits::V2_HISTORY_EVENTS,
         slice_keys: limits::SLICE_KEYS,
         request_bytes_max: limits::REQUEST_BYTES_DEFAULT,
         quota_bytes: None,

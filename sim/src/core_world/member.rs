@@ -114,6 +114,7 @@ pub(crate) fn options(knobs: &Knobs, id: MemberId, incarnation: u64, seed: u64) 
         checkpoint_log_bytes: knobs.checkpoint_log_bytes,
         entries_kept: knobs.entries_kept,
         snapshot_part_bytes: knobs.snapshot_part_bytes,
+        v2_history_events: knobs.v2_history_events,
         slice_keys: knobs.slice_keys,
         request_bytes_max: 64 << 10,
         quota_bytes: None,

@@ -41,7 +41,8 @@ impl HostWorld {
         let applied_at = self.consensus.applied_at();
         let times = Times { applied_at, clock_spread: self.skew.spread() };
         replay::check(&ledger, &[], &self.history, times)?;
-        watcher::check(&self.watched, &replay::v2_events(&ledger)?)
+        let window = self.swarm.knobs.v2_history_events as u64;
+        watcher::check(&self.watched, &replay::v2_events(&ledger)?, window)
     }
 
     /// Without a fault nobody campaigns but at the start.

@@ -328,7 +328,10 @@ impl HostWorld {
         let (id, incarnation) = (member.identity.id, member.incarnation);
         let first = if member.founder { self.founders.clone() } else { Vec::new() };
         let bootstrap = bootstrap(self.cluster, id, first);
-        let options = options(&self.swarm.knobs, id, incarnation, seed);
+        let mut options = options(&self.swarm.knobs, id, incarnation, seed);
+        if self.plant == Some(Plant::ShortHistory) {
+            options.v2_history_events -= 1;
+        }
         let now = member.clock.read(self.now);
         let replica = recover(&mut member.disk, options, Some(bootstrap), now)
             .map_err(|error| Violation(format!("m{seat} cannot start: {error}")))?;

@@ -14,9 +14,6 @@ use super::wires::{Read, WireId, Written};
 use super::{Guest, HostWorld, v2};
 use crate::check::{Verdict, Violation, require};
 
-/// Events that a member keeps for those who ask later.
-const WINDOW: usize = 1_000;
-
 /// What one wait heard.
 #[derive(Clone, Debug)]
 pub(super) struct Record {
@@ -235,18 +232,21 @@ impl Record {
         last.or(self.watch.wait_index).or_else(|| self.registered.map(|index| index + 1))
     }
 
-    /// Compares what was heard with all events that ever happened, in order.
+    /// Compares what was heard with all events that ever happened, in order. Members keep the
+    /// events of the last `window` indices for those who ask later.
     ///
     /// # Errors
     /// When something is wrong, doubled, out of order, or missing.
-    pub(super) fn check(&self, events: &[Event]) -> Verdict {
-        if let Some(index) = self.cleared {
-            let before = events.iter().take_while(|event| event.index <= index).count();
-            return require(before >= WINDOW, || {
-                format!("{:?} is too old after {before} events", self.watch)
-            });
-        }
+    pub(super) fn check(&self, events: &[Event], window: u64) -> Verdict {
         let Some(registered) = self.registered else { return Ok(()) };
+        let told = self.cleared.unwrap_or(registered);
+        let is_outside = self.watch.wait_index.is_some_and(|index| index + window <= told);
+        require(self.cleared.is_some() == is_outside, || {
+            format!("{:?} at index {told} is told of what is gone: {:?}", self.watch, self.cleared)
+        })?;
+        if self.cleared.is_some() {
+            return Ok(());
+        }
         let mut next = self.watch.wait_index.unwrap_or(registered + 1);
         let mut last = 0;
         require(self.watch.stream || self.heard.len() <= 1, || {
@@ -314,8 +314,8 @@ fn below<'a>(path: &'a Path, ancestor: &Path) -> Option<&'a [u8]> {
 ///
 /// # Errors
 /// At the first that was told wrongly.
-pub(super) fn check(records: &[Record], events: &[Event]) -> Result<(), Violation> {
-    records.iter().try_for_each(|record| record.check(events))
+pub(super) fn check(records: &[Record], events: &[Event], window: u64) -> Result<(), Violation> {
+    records.iter().try_for_each(|record| record.check(events, window))
 }
 
 #[cfg(test)]
@@ -350,12 +350,28 @@ mod tests {
             [(3, "/a/x"), (4, "/a/x"), (5, "/b"), (6, "/a/_h"), (7, "/a/y"), (8, "/a/z")]
                 .map(|(index, key)| event(index, key))
                 .into();
-        let check = |heard: &[(u64, &str)]| record(heard).check(&events).is_ok();
+        let check = |heard: &[(u64, &str)]| record(heard).check(&events, 1_000).is_ok();
         assert!(check(&[(4, "/a/x"), (7, "/a/y")]) && check(&[]));
         assert!(!check(&[(7, "/a/y")]), "a gap");
         assert!(!check(&[(4, "/a/x"), (4, "/a/x")]), "a double");
         assert!(!check(&[(3, "/a/x")]), "from before the watch");
         assert!(!check(&[(4, "/a/q")]), "another key");
         assert!(!check(&[(4, "/a/x"), (5, "/b")]), "a stranger");
+    }
+
+    #[test]
+    fn what_is_gone_is_told_and_only_that() {
+        for (wait_index, cleared, fine) in [
+            (4, None, true),
+            (3, None, false),
+            (3, Some(13), true),
+            (4, Some(13), false),
+            (4, Some(14), true),
+        ] {
+            let mut record = record(&[]);
+            record.watch.wait_index = Some(wait_index);
+            (record.registered, record.cleared) = (Some(13), cleared);
+            assert_eq!(record.check(&[], 10).is_ok(), fine, "{wait_index} {cleared:?}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The window of past events that a watch can begin in.
 //!
-//! One slot for each of the last thousand indices, so that an index addresses its slot directly.
+//! One slot for each of the last indices (etcd: a thousand), so that an index addresses its slot directly.
 //! A refresh has a slot, but no watcher hears it; an index that was taken without a visible node
 //! (a change of membership, say) has an empty one.
 
@@ -15,26 +15,47 @@ use crate::limits::V2_HISTORY_EVENTS;
 ///
 /// # Invariants
 /// - Slots are of consecutive indices, the first of them `oldest`.
-/// - There are at most [`V2_HISTORY_EVENTS`].
-#[derive(Clone, Debug, Default)]
+/// - There are at most `capacity`.
+#[derive(Clone, Debug)]
 pub(super) struct History {
+    capacity: usize,
     oldest: u64,
     slots: VecDeque<Option<Rc<Event>>>,
 }
 
+impl Default for History {
+    fn default() -> Self {
+        Self { capacity: V2_HISTORY_EVENTS, oldest: 0, slots: VecDeque::new() }
+    }
+}
+
 impl History {
+    /// Keeps that many slots from now on.
+    pub(super) fn keep(&mut self, capacity: usize) {
+        assert!(capacity > 0, "the present event is kept");
+        self.capacity = capacity;
+        while self.slots.len() > capacity {
+            self.forget();
+        }
+    }
+
+    fn forget(&mut self) {
+        if self.slots.pop_front().is_some() {
+            self.oldest += 1;
+        }
+    }
+
     /// Adds what took the next index.
     pub(super) fn push(&mut self, index: u64, event: Option<Rc<Event>>) {
         if self.slots.is_empty() {
             self.oldest = index;
         }
         assert_eq!(index, self.end(), "every index has one slot");
-        if self.slots.len() == V2_HISTORY_EVENTS {
-            self.slots.pop_front();
-            self.oldest += 1;
+        if self.slots.len() == self.capacity {
+            self.forget();
         }
         self.slots.push_back(event);
-        assert!(self.slots.len() <= V2_HISTORY_EVENTS, "the window is bounded");
+        assert!(self.slots.len() <= self.capacity, "the window is bounded");
     }
 
     /// The first event at or behind `since` that the watch is for; none if there is none yet.

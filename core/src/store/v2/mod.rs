@@ -180,6 +180,12 @@ impl Store {
         self.tree.next_deadline().is_none_or(|time| time > cutoff)
     }
 
+    /// Keeps that many past events for watches; see `limits`. The same on every member, or they
+    /// answer differently.
+    pub fn keep_events(&mut self, events: usize) {
+        self.history.keep(events);
+    }
+
     /// When the next node's time is up. The leader proposes an expiry while there is one; it may
     /// be that of a node that went with its directory.
     #[must_use]
