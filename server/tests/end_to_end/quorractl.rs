@@ -196,6 +196,11 @@ fn quorractl_says_of_members_in_v2_what_etcdctl_says() {
 }
 
 #[test]
+fn quorractl_says_of_users_and_roles_in_v2_what_etcdctl_says() {
+    check("v2_auth");
+}
+
+#[test]
 fn quorractl_says_of_keys_in_v3_what_etcdctl_says() {
     check("v3_keys");
 }

@@ -116,12 +116,17 @@ fn watchers_hear_their_headers_at_once_and_each_event_when_it_happens() {
 
 #[test]
 fn etcdctl_works_with_certificates_over_both_apis() {
-    let fortress = Fortress::start("tls-etcdctl");
-    let v2 = Tool {
-        name: "etcdctl",
-        flags: ["--ca-file", "--cert-file", "--key-file"],
-        fortress: &fortress,
-    };
+    works_over_both_apis("etcdctl", &Fortress::start("tls-etcdctl"));
+}
+
+#[test]
+fn quorractl_works_with_certificates_over_both_apis() {
+    works_over_both_apis(env!("CARGO_BIN_EXE_quorractl"), &Fortress::start("tls-quorractl"));
+}
+
+/// Lets etcdctl, or what takes its flags, use a cluster that asks for certificates.
+fn works_over_both_apis(name: &'static str, fortress: &Fortress) {
+    let v2 = Tool { name, flags: ["--ca-file", "--cert-file", "--key-file"], fortress };
     let v3 = Tool { flags: ["--cacert", "--cert", "--key"], ..v2 };
     if !v2.is_installed() {
         return;
@@ -132,7 +137,7 @@ fn etcdctl_works_with_certificates_over_both_apis() {
         let output = tool.command(&all).env("ETCDCTL_API", api).output().expect("it was found");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (out, err) = (text(&output.stdout), text(&output.stderr));
-        assert!(output.status.success(), "etcdctl {arguments:?}\n{out}\n{err}");
+        assert!(output.status.success(), "{name} {arguments:?}\n{out}\n{err}");
         out
     };
     assert!(run(&v2, "2", &["cluster-health"]).contains("cluster is healthy"));
