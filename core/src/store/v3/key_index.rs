@@ -213,7 +213,6 @@ impl KeyIndex {
     pub(super) fn insert(&mut self, version: Record, versions: Versions) {
         self.len += 1;
         let below = (Bound::Unbounded, Bound::Included(version.key()));
-        let is_last = self.pages.range::<[u8], _>((below.1, Bound::Unbounded)).next().is_none();
         let Some((_, page)) = self.pages.range_mut::<[u8], _>(below).next_back() else {
             assert!(self.pages.is_empty(), "the first page lies under the lowest key there is");
             self.pages.insert(Box::default(), Page::of(version, versions));
@@ -223,12 +222,15 @@ impl KeyIndex {
         if !page.is_full() {
             return page.insert(at, version, versions);
         }
-        if is_last && at == page.entries().len() {
+        let is_behind = at == page.entries().len();
+        let last = self.pages.last_key_value().expect("a page was found");
+        if is_behind && last.0.as_ref() <= version.key() {
             // Keys that come in ascending order leave full pages behind.
             let place = version.key().into();
             self.pages.insert(place, Page::of(version, versions));
             return;
         }
+        let (_, page) = self.pages.range_mut::<[u8], _>(below).next_back().expect("it was found");
         let mut upper = page.split();
         let middle: Box<[u8]> = upper.entries()[0].version.key().into();
         let half = if version.key() < &middle[..] { page } else { &mut upper };
