@@ -16,20 +16,30 @@ const EVENTS_PER_TURN: usize = 64;
 impl Host {
     /// Takes what a connection has: as many events as a turn allows it.
     pub(super) fn advance(&mut self, now: Now, id: ConnectionId) {
+        self.advancing = Some(id);
+        let goes_on = self.take_events(now, id);
+        self.advancing = None;
+        if goes_on {
+            self.settle(now, id);
+        }
+    }
+
+    /// Whether the connection is still there afterwards, and open.
+    fn take_events(&mut self, now: Now, id: ConnectionId) -> bool {
         for _ in 0..EVENTS_PER_TURN {
-            let Some(connection) = self.connections.get_mut(&id) else { return };
+            let Some(connection) = self.connections.get_mut(&id) else { return false };
             if connection.closing {
-                return;
+                return false;
             }
             let Some(event) = connection.protocol().and_then(|protocol| protocol.next_event(now))
             else {
-                return self.settle(now, id);
+                return true;
             };
             self.on_event(now, id, event);
             self.drain(now);
         }
         self.enqueue(id);
-        self.settle(now, id);
+        true
     }
 
     /// Has a connection that holds more events looked at again, in this turn's flush or in the
@@ -289,8 +299,10 @@ impl Host {
         }
         self.tell(now, id, stream, |call, view| call.call.on_reply(reply, view));
         // A request behind it may go on now, and its answer joins this turn's batch.
-        self.enqueue(id);
-        self.settle(now, id);
+        if self.advancing != Some(id) {
+            self.enqueue(id);
+            self.settle(now, id);
+        }
     }
 
     /// Tells the calls whose time is up.

@@ -78,6 +78,8 @@ pub struct Host {
     ready: VecDeque<ConnectionId>,
     /// Connections that have output since they were last named to the driver.
     writable: Vec<ConnectionId>,
+    /// The connection whose events are being taken: it is looked after once they are.
+    advancing: Option<ConnectionId>,
     timers: BTreeSet<(Instant, ConnectionId)>,
     call_deadlines: BTreeSet<(Instant, ConnectionId, StreamId)>,
     publish: Publish,
@@ -114,6 +116,7 @@ impl Host {
             requests: 0,
             ready: VecDeque::new(),
             writable: Vec::new(),
+            advancing: None,
             timers: BTreeSet::new(),
             call_deadlines: BTreeSet::new(),
             publish: Publish::Waiting(now.monotonic),

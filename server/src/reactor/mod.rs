@@ -49,6 +49,8 @@ use waiter::{SIGNALS, WAKER};
 const TURN_BYTES_MAX: usize = 1 << 20;
 /// How long clients may be read from in a turn.
 const TURN_TIME_MAX: Duration = Duration::from_millis(2);
+/// A turn that takes longer is told to whoever looks for the reason of slow answers.
+const TURN_SLOW: Duration = Duration::from_millis(10);
 /// Events that are taken from the system at once; the rest wait there.
 const EVENTS_MAX: usize = 1024;
 /// How long a closed connection is kept for the other side to finish reading (as Go's server).
@@ -162,6 +164,10 @@ impl<M: Machine> Reactor<M> {
             events.iter().for_each(|event| self.on_event(event));
             if let Some(ended) = self.turn(now)? {
                 return Ok(ended);
+            }
+            let took = self.clock.monotonic().since(now.monotonic);
+            if took > TURN_SLOW {
+                log::debug!(took:? = took; "a turn took long: every client waited for it");
             }
         }
     }
