@@ -115,8 +115,9 @@ const CONTROL: &str = r#"
 ETCDCTL_API=3 "$QUORRACTL" --discovery-srv example.test member list
 export ETCDCTL_API=2
 "$QUORRACTL" --insecure-discovery --discovery-srv example.test member list
-! "$QUORRACTL" --discovery-srv example.test member list
-! "$QUORRACTL" --discovery-srv nowhere.test member list
+"$QUORRACTL" --discovery-srv example.test member list && exit 1
+"$QUORRACTL" --discovery-srv nowhere.test member list && exit 1
+true
 "#;
 
 #[test]
@@ -125,6 +126,10 @@ fn three_members_form_by_service_records() {
     let directory = Directory::new("dns");
     let output = run(room, &directory, "", &format!("FLAGS=\n{FORM}{CONTROL}"));
     let said = formed(&output, "http");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("ignoring discovered insecure endpoint"), "{errors}");
+    let lookup = "dns lookup errors: lookup _etcd-client-ssl._tcp.nowhere.test on 127.0.0.1:53";
+    assert!(errors.contains(lookup), "{errors}");
     for i in 1..=3 {
         assert!(said.contains(&format!("name=m{i} peerURLs=http://m{i}.")), "{said}");
         assert!(said.contains(&format!(", started, m{i}, http://m{i}.")), "{said}");
