@@ -117,12 +117,22 @@ fn system_authorities() -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 impl Checks {
-    /// Whether the chain's verdict on an authority's own certificate is mended by its being listed.
-    fn is_listed(&self, verdict: &Error, certificate: &CertificateDer<'_>, now: UnixTime) -> bool {
-        // rustls has no name of its own for "an authority used as an end entity".
-        matches!(verdict, Error::InvalidCertificate(CertificateError::Other(_)))
-            && self.listed.iter().any(|listed| listed == certificate)
-            && is_in_force(certificate, now.as_secs())
+    /// Takes an authority's own certificate although rustls does not take it for an end entity's,
+    /// if it is listed itself. Any other verdict stays.
+    fn mend(
+        &self,
+        verdict: Error,
+        certificate: &CertificateDer<'_>,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        if !is_of_authority(&verdict) {
+            return Err(verdict);
+        }
+        match self.listed.iter().any(|listed| listed == certificate) {
+            true if is_in_force(certificate, now.as_secs()) => Ok(()),
+            true => Err(Error::InvalidCertificate(CertificateError::Expired)),
+            false => Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)),
+        }
     }
 
     fn check_names(&self, certificate: &CertificateDer<'_>) -> Result<(), Error> {
@@ -144,8 +154,16 @@ impl Checks {
     }
 }
 
+/// Whether the verdict is that an authority's certificate was shown by an end entity.
+fn is_of_authority(verdict: &Error) -> bool {
+    let Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) = verdict else {
+        return false;
+    };
+    matches!(inner.downcast_ref::<webpki::Error>(), Some(webpki::Error::CaUsedAsEndEntity))
+}
+
 /// Whether a certificate names that host or address.
-pub(super) fn is_valid_for(certificate: &CertificateDer<'_>, host: &str) -> bool {
+fn is_valid_for(certificate: &CertificateDer<'_>, host: &str) -> bool {
     let Ok(name) = ServerName::try_from(host) else { return false };
     ParsedCertificate::try_from(certificate)
         .is_ok_and(|certificate| verify_server_name(&certificate, &name).is_ok())
@@ -169,10 +187,11 @@ impl ClientCertVerifier for ClientVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let verified = match self.chain.verify_client_cert(end_entity, intermediates, now) {
-            Err(verdict) if self.checks.is_listed(&verdict, end_entity, now) => {
+            Err(verdict) => {
+                self.checks.mend(verdict, end_entity, now)?;
                 ClientCertVerified::assertion()
             }
-            verdict => verdict?,
+            Ok(verified) => verified,
         };
         self.checks.check_names(end_entity).map(|()| verified)
     }
@@ -223,11 +242,12 @@ impl ServerCertVerifier for ServerVerifier {
             now,
         );
         let verified = match verdict {
-            Err(verdict) if self.checks.is_listed(&verdict, end_entity, now) => {
+            Err(verdict) => {
+                self.checks.mend(verdict, end_entity, now)?;
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 ServerCertVerified::assertion()
             }
-            verdict => verdict?,
+            Ok(verified) => verified,
         };
         self.checks.check_names(end_entity).map(|()| verified)
     }

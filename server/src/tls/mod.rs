@@ -30,3 +30,6 @@ pub(crate) use reason::{readable, reason};
 pub use self_signed::self_signed;
 pub use server::ServerTls;
 pub use settings::Settings;
+
+#[cfg(test)]
+mod tests;

@@ -180,3 +180,30 @@ fn the_common_name_of_a_certificate_is_a_user() {
     assert_eq!(users(&fortress.tls), 401, "there is no user of that name");
     assert_eq!(users(&root), 200, "a certificate is enough");
 }
+
+#[test]
+fn a_proxy_stands_before_members_that_demand_certificates() {
+    let fortress = Fortress::start("tls-proxy");
+    let members = &fortress.cluster.members;
+    let list: Vec<_> =
+        members.iter().map(|member| format!("{}={}", member.name, member.peer)).collect();
+    let urls = crate::cluster::free_urls(2);
+    let secure = Url { scheme: Scheme::Https, ..urls[0].clone() };
+    let mut proxy = Member::new(&fortress.directory, "proxy", &secure, &urls[1]).with(&[
+        "--proxy",
+        "on",
+        "--initial-cluster",
+        &list.join(","),
+    ]);
+    let pair = Pair::at(&fortress.directory, "proxy");
+    fortress.authority.issue(&Subject { common_name: "proxy", ..LOCAL }, &pair);
+    proxy.add_flags(&flags("", &pair, &fortress.ca, &fortress.revoked));
+    proxy.start();
+    wait_for("the proxy to pass a write on", || {
+        let answer = put(&fortress.tls, &secure, "through").ok()?;
+        (answer.status == 201).then_some(())
+    });
+    let answer = get(&fortress.tls, &members[0].client, "/v2/keys/through?quorum=true");
+    assert_eq!(answer.expect("an answer").status, 200);
+    assert!(get(&client(&fortress.ca, None), &secure, "/v2/keys/").is_err(), "it demands one too");
+}
