@@ -1,5 +1,10 @@
 //! The forms in which answers are printed: simple, json, fields and table.
 
+mod fields;
+mod table;
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -13,9 +18,6 @@ use super::{BAD_ARGUMENTS, BAD_FEATURE, failed};
 use crate::failure::{Failure, Outcome};
 use crate::flags::Flags;
 use crate::go;
-
-mod fields;
-mod table;
 
 /// A form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
