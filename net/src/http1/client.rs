@@ -368,7 +368,8 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "hello", true),
             ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "", true),
             (
-                "HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\n\r\n2;x\r\nhe\r\n3\r\nllo\r\n0\r\nT: u\r\n\r\n",
+                "HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\n\r\n\
+                 2;x\r\nhe\r\n3\r\nllo\r\n0\r\nT: u\r\n\r\n",
                 "hello",
                 true,
             ),
@@ -452,7 +453,8 @@ mod tests {
         fn any_split_gives_the_same_answer(cut in 0..200_usize, text in 0..3_usize) {
             let text = [
                 "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
-                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x\r\nhe\r\n3\r\nllo\r\n0\r\nT: u\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+                 2;x\r\nhe\r\n3\r\nllo\r\n0\r\nT: u\r\n\r\n",
                 "HTTP/1.1 200 OK\r\nServer: s\r\n\r\nhello",
             ][text].as_bytes();
             let (first, second) = text.split_at(cut.min(text.len()));

@@ -225,7 +225,9 @@ fn a_request_and_its_answer_are_passed_on() {
     );
     world.receive(endpoint, OK);
     let answer = world.take(client);
-    assert!(answer.ends_with("\r\nX-Etcd-Index: 7\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: 2\r\n\r\nhi"), "{answer}");
+    let end = "\r\nX-Etcd-Index: 7\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+               Content-Length: 2\r\n\r\nhi";
+    assert!(answer.ends_with(end), "{answer}");
     assert!(answer.contains("Access-Control-Allow-Origin: *\r\n"), "{answer}");
     world.receive(client, GET);
     assert!(world.dials.is_empty(), "the connection is used again");

@@ -33,7 +33,7 @@ pub fn run(
     let kept = Directory::kept(&config.data_dir).map_err(|error| error.to_string())?;
     let peers = match kept {
         Some(peers) => {
-            log::info!(peers:? = peers; "found the peer URLs of the cluster: the flags are ignored");
+            log::info!(peers:? = peers; "found the cluster's peer URLs: the flags are ignored");
             peers
         }
         None => urls::strings(&peer_urls()?),
