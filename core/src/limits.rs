@@ -49,6 +49,8 @@ pub const WAITING_BYTES_MAX: usize = 256 << 20;
 pub const REQUESTS_PENDING_MAX: usize = 65_536;
 /// The most operations in one list of a transaction (etcd: `--max-txn-ops`).
 pub const TXN_OPS_MAX: usize = 128;
+/// Streams of one HTTP/2 connection at once, however many `--max-concurrent-streams` allows.
+pub const STREAMS_MAX: u32 = 16_384;
 /// How deep transactions may nest.
 pub const TXN_DEPTH_MAX: usize = 16;
 /// How many components a v2 path may have.

@@ -8,8 +8,13 @@ use quorra_net::http1::Connection;
 use crate::pieces;
 
 /// Small enough to be met.
-const LIMITS: Limits =
-    Limits { head_bytes: 300, form_bytes: 40, message_bytes: 60, output_bytes: 2_000 };
+const LIMITS: Limits = Limits {
+    head_bytes: 300,
+    form_bytes: 40,
+    message_bytes: 60,
+    output_bytes: 2_000,
+    ..Limits::new(60)
+};
 const NOW: Now = Now { monotonic: Instant(1 << 40), wall: WallTime(0) };
 
 /// Any split of the input gives the same output, and a connection that is given up ends.

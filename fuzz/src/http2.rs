@@ -9,8 +9,13 @@ use quorra_net::http2::{Connection, PREFACE};
 use crate::pieces;
 
 /// Small enough to be met.
-const LIMITS: Limits =
-    Limits { head_bytes: 300, form_bytes: 40, message_bytes: 60, output_bytes: 2_000 };
+const LIMITS: Limits = Limits {
+    head_bytes: 300,
+    form_bytes: 40,
+    message_bytes: 60,
+    output_bytes: 2_000,
+    ..Limits::new(60)
+};
 const NOW: Now = Now { monotonic: Instant(1 << 40), wall: WallTime(0) };
 /// Length, type, flags and stream (RFC 9113, 4.1).
 const FRAME_HEADER_BYTES: usize = 9;

@@ -8,7 +8,7 @@ use quorra_core::raft::{self, Index};
 use quorra_core::replica::{self, Bootstrap, Recovery, RecoveryError, RecoveryStep, Replica};
 use quorra_core::store::membership;
 use quorra_core::time::{Duration, Instant, Now, WallTime};
-use quorra_net::host::{Action, ConnectionId, Host, Input, Listener, Options, Security};
+use quorra_net::host::{Action, ConnectionId, Host, Input, Listener, Options, Security, V3Options};
 
 use crate::disk::Disk;
 
@@ -218,6 +218,7 @@ pub(crate) fn options(incarnation: u64) -> Options {
         connections_max: 10,
         command_line: Vec::new(),
         file_descriptor_limit: 1_024,
+        v3: V3Options::default(),
         extensive_metrics: false,
         quota_bytes: None,
     }

@@ -6,7 +6,7 @@
 
 use bytes::{Bytes, BytesMut};
 use quorra_core::limits;
-use quorra_core::time::{Instant, Now};
+use quorra_core::time::{Duration, Instant, Now};
 
 /// A request method; HTTP's are case-sensitive (RFC 9110, 9.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -211,17 +211,43 @@ pub struct Limits {
     pub message_bytes: usize,
     /// Output that waits before the connection is read no further.
     pub output_bytes: usize,
+    /// HTTP/2's streams at once; announced, and refused beyond.
+    pub streams_max: u32,
+    /// HTTP/2's pings.
+    pub pings: Pings,
+}
+
+/// When an HTTP/2 connection may ping and is pinged, as etcd configures gRPC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pings {
+    /// A client with streams pings no more often (`--grpc-keepalive-min-time`).
+    pub interval_min: Duration,
+    /// A client that is silent for so long is pinged (`--grpc-keepalive-interval`).
+    pub silence_max: Duration,
+    /// It is gone if it does not answer by then (`--grpc-keepalive-timeout`).
+    pub answer_time_max: Duration,
+}
+
+impl Pings {
+    /// etcd's defaults.
+    pub const DEFAULT: Self = Self {
+        interval_min: Duration::from_secs(5),
+        silence_max: Duration::from_secs(2 * 3600),
+        answer_time_max: Duration::from_secs(20),
+    };
 }
 
 impl Limits {
     /// The limits of a member with this `--max-request-bytes`.
     #[must_use]
-    pub fn new(request_bytes_max: usize) -> Self {
+    pub const fn new(request_bytes_max: usize) -> Self {
         Self {
             head_bytes: 1 << 20,
             form_bytes: limits::V2_BODY_BYTES_MAX,
             message_bytes: request_bytes_max.saturating_add(limits::REQUEST_OVERHEAD_BYTES),
             output_bytes: 1 << 20,
+            streams_max: limits::STREAMS_MAX,
+            pings: Pings::DEFAULT,
         }
     }
 

@@ -16,7 +16,7 @@ use crate::bootstrap::{self, Start};
 use crate::clock::Clock;
 use crate::data_dir::{DataDir, Purpose};
 use crate::descriptors;
-use crate::disk::Disk;
+use crate::disk::{Disk, Syncing};
 use crate::entropy::Entropy;
 use crate::flags::{self, Asked, Config, ProxyMode};
 use crate::logging;
@@ -133,7 +133,11 @@ fn run(config: &Config, command_line: Vec<String>) -> Result<Ended, String> {
     let host = Host::new(options, replica, clock.now());
     let system = |error: std::io::Error| format!("the operating system refuses: {error}");
     let waiter = Waiter::new().map_err(system)?;
-    let disk = Disk::start(data_dir.root(), waiter.wake()).map_err(system)?;
+    let syncing = if config.unsynced { Syncing::Never } else { Syncing::Always };
+    if config.unsynced {
+        log::warn!("--unsafe-no-fsync: a power cut loses acknowledged writes");
+    }
+    let disk = Disk::start(data_dir.root(), syncing, waiter.wake()).map_err(system)?;
     let network = Network {
         listeners,
         handshakes_max: descriptors::handshakes_max(descriptor_limit),
@@ -256,6 +260,7 @@ fn host_options(
         connections_max: connections_max(config, descriptor_limit),
         command_line,
         file_descriptor_limit: descriptor_limit,
+        v3: config.v3,
         extensive_metrics: config.extensive_metrics,
         quota_bytes: config.quota_bytes,
     }

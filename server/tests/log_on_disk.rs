@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use quorra::data_dir::DataDir;
-use quorra::disk::{Answer, Disk};
+use quorra::disk::{Answer, Disk, Syncing};
 use quorra_core::disk::{Lane, Ticket};
 use quorra_core::identity::{ClusterId, Incarnation, MemberId};
 use quorra_core::raft::{Entry, EntryKind, HardState, Index, LogBatch, Position, Term};
@@ -27,7 +27,7 @@ impl Member {
     fn start(directory: &DataDir, wal: Wal) -> Self {
         let (wake, woken) = channel();
         let wake = move || wake.send(()).unwrap_or_default();
-        let disk = Disk::start(directory.root(), wake).expect("the lanes start");
+        let disk = Disk::start(directory.root(), Syncing::Always, wake).expect("the lanes start");
         Self { disk, woken, wal, bulk: Ticket(0), log: Ticket(0) }
     }
 

@@ -69,6 +69,10 @@ impl Service {
         if let Some(refusal) = self.check_host(request) {
             return (Outcome::Respond(refusal), None);
         }
+        if request.method == Method::Options && &request.path[..] == b"*" {
+            // Go's server answers it before any handler does.
+            return (Outcome::Respond(Response::new(200, Bytes::new())), None);
+        }
         let origin = self.origins.allowed(request);
         Call::waiting(origin, self.route(request, view))
     }
@@ -103,6 +107,9 @@ impl Service {
     }
 
     fn route(&self, request: &Request, view: View<'_>) -> Begun {
+        if &request.path[..] == b"*" {
+            return respond(Response::new(400, Bytes::new()));
+        }
         if request.method == Method::Options {
             return respond(Response::new(200, Bytes::new()));
         }
@@ -112,6 +119,10 @@ impl Service {
         }
         if path.starts_with(b"/v2/") {
             return if self.v2 { v2::begin(request, &path, view) } else { respond(not_found()) };
+        }
+        let is_v3 = path.starts_with(b"/v3/") || path.starts_with(b"/v3beta/");
+        if is_v3 && !view.options.v3.gateway {
+            return respond(not_found());
         }
         if path.starts_with(b"/v3/") {
             return gateway::begin(request, &path, view);

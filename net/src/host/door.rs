@@ -5,11 +5,13 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use quorra_core::disk::{DiskFailure, DiskOp, DiskRead, Lane, Ticket};
 use quorra_core::identity::Incarnation;
+use quorra_core::limits;
 use quorra_core::raft::Notice;
 use quorra_core::replica::{Job, JobId, JobResult, ReadId, StopReason};
 use quorra_core::time::{Instant, Now};
 
 use super::statistics::Measured;
+use crate::http::Pings;
 
 /// Names a connection. Chosen by whoever opens it: even numbers by the driver for accepted
 /// ones, odd numbers by the host for those it asks for. Never reused.
@@ -196,8 +198,34 @@ pub struct Options {
     pub command_line: Vec<String>,
     /// For `/debug/vars` and `/metrics`.
     pub file_descriptor_limit: u64,
+    /// The v3 API.
+    pub v3: V3Options,
     /// `--metrics=extensive`: `/metrics` also tells how long calls took.
     pub extensive_metrics: bool,
     /// `--quota-backend-bytes`, for `/metrics`; none is no quota.
     pub quota_bytes: Option<u64>,
+}
+
+/// What the flags decide about the v3 API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct V3Options {
+    /// `--enable-grpc-gateway`: whether there is JSON below `/v3/`.
+    pub gateway: bool,
+    /// `--max-txn-ops`
+    pub txn_ops_max: usize,
+    /// `--max-concurrent-streams`, of each connection.
+    pub streams_max: u32,
+    /// `--grpc-keepalive-*`
+    pub pings: Pings,
+}
+
+impl Default for V3Options {
+    fn default() -> Self {
+        Self {
+            gateway: true,
+            txn_ops_max: limits::TXN_OPS_MAX,
+            streams_max: limits::STREAMS_MAX,
+            pings: Pings::DEFAULT,
+        }
+    }
 }

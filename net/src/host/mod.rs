@@ -45,7 +45,7 @@ use quorra_core::replica::{self, Effect, Effects, Message, Replica, RequestId, S
 use quorra_core::time::{Instant, Now};
 
 pub use door::{
-    Action, ConnectionId, Identity, Input, Level, Listener, Machine, Options, Security,
+    Action, ConnectionId, Identity, Input, Level, Listener, Machine, Options, Security, V3Options,
 };
 pub use statistics::{
     Calls, Counter, Histogram, KeysCount, KeysMethod, Latency, Measured, Peer, REFUSALS, Rate,
@@ -105,7 +105,11 @@ impl Host {
         links.set_members(now.monotonic, replica.membership());
         let mut host = Self {
             service: Service::new(&options),
-            limits: Limits::new(options.request_bytes_max),
+            limits: Limits {
+                streams_max: options.v3.streams_max,
+                pings: options.v3.pings,
+                ..Limits::new(options.request_bytes_max)
+            },
             statistics: Statistics { started: now.wall, ..Statistics::default() },
             options,
             replica,

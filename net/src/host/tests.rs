@@ -85,6 +85,7 @@ impl Driver {
             connections_max: 3,
             command_line: Vec::new(),
             file_descriptor_limit: 1_024,
+            v3: V3Options::default(),
             extensive_metrics: false,
             quota_bytes: None,
         };

@@ -15,8 +15,6 @@ use super::stream::{Exceeded, ReceiveWindow, Stream};
 use crate::grpc::{Code, Status};
 use crate::http::{Body, Event, Limits, Protocol, Response, StreamId};
 
-/// Streams at once; announced, and refused beyond.
-const STREAMS_MAX: usize = 16_384;
 /// How far the connection's window is opened, and kept open.
 const CONNECTION_WINDOW: u32 = 64 << 20;
 /// Bytes of all bodies that are not complete or not handed out; calls are refused beyond.
@@ -59,7 +57,7 @@ impl Connection {
     pub fn new(limits: Limits, secure: bool, now: Now) -> Self {
         let mut sender = Sender::default();
         let fields_bytes = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);
-        frame::put_settings(&mut sender.output, STREAMS_MAX as u32, Stream::WINDOW, fields_bytes);
+        frame::put_settings(&mut sender.output, limits.streams_max, Stream::WINDOW, fields_bytes);
         let more = CONNECTION_WINDOW - frame::WINDOW_DEFAULT as u32;
         frame::put_window_update(&mut sender.output, 0, more);
         Self {
@@ -76,7 +74,7 @@ impl Connection {
             large_answers: 0,
             bodies_bytes: 0,
             receiving: ReceiveWindow::new(CONNECTION_WINDOW),
-            keepalive: Keepalive::new(now.monotonic),
+            keepalive: Keepalive::new(limits.pings, now.monotonic),
             going: false,
             done: false,
         }
@@ -115,7 +113,7 @@ impl Connection {
             return Err(Fault(ErrorCode::Protocol, "clients' streams are odd"));
         }
         self.last_stream = id;
-        if self.going || self.streams.len() >= STREAMS_MAX {
+        if self.going || self.streams.len() >= self.limits.streams_max as usize {
             self.sender.reset(id, ErrorCode::RefusedStream);
         } else {
             self.open(id, fields.finish(self.secure), end);

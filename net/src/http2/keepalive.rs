@@ -6,20 +6,16 @@
 
 use quorra_core::time::{Duration, Instant};
 
-/// `--grpc-keepalive-min-time`
-const PING_INTERVAL_MIN: Duration = Duration::from_secs(5);
-/// The same for a connection without streams.
+use crate::http::Pings;
+
+/// How often a connection without streams may ping.
 const IDLE_PING_INTERVAL_MIN: Duration = Duration::from_secs(2 * 3600);
 /// Strikes that are forgiven.
 const STRIKES_MAX: u32 = 2;
-/// `--grpc-keepalive-interval`
-const SILENCE_MAX: Duration = Duration::from_secs(2 * 3600);
-/// `--grpc-keepalive-timeout`
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
-
 /// Who pinged when.
 #[derive(Debug)]
 pub(super) struct Keepalive {
+    pings: Pings,
     /// When the peer last sent anything.
     heard: Instant,
     /// Since when our own ping has no answer.
@@ -42,8 +38,8 @@ pub(super) enum Due {
 
 impl Keepalive {
     /// A connection that begins now.
-    pub(super) fn new(now: Instant) -> Self {
-        Self { heard: now, pinged: None, peer_pinged: None, strikes: 0 }
+    pub(super) fn new(pings: Pings, now: Instant) -> Self {
+        Self { pings, heard: now, pinged: None, peer_pinged: None, strikes: 0 }
     }
 
     /// The peer sent something.
@@ -60,7 +56,7 @@ impl Keepalive {
 
     /// The peer pinged; true if it does so too often.
     pub(super) fn on_ping(&mut self, now: Instant, has_streams: bool) -> bool {
-        let interval = if has_streams { PING_INTERVAL_MIN } else { IDLE_PING_INTERVAL_MIN };
+        let interval = if has_streams { self.pings.interval_min } else { IDLE_PING_INTERVAL_MIN };
         if self.peer_pinged.is_some_and(|last| now.since(last) < interval) {
             self.strikes += 1;
         }
@@ -71,8 +67,8 @@ impl Keepalive {
     /// When [`Self::expire`] is wanted.
     pub(super) fn deadline(&self) -> Instant {
         match self.pinged {
-            Some(pinged) => pinged + ANSWER_TIME_MAX,
-            None => self.heard + SILENCE_MAX,
+            Some(pinged) => pinged + self.pings.answer_time_max,
+            None => self.heard + self.pings.silence_max,
         }
     }
 
@@ -100,22 +96,22 @@ mod tests {
     /// As observed on a real etcd: four pings are answered, the fourth is also the last.
     #[test]
     fn rapid_pings_end_at_the_fourth() {
-        let mut keepalive = Keepalive::new(at(0));
+        let mut keepalive = Keepalive::new(Pings::DEFAULT, at(0));
         let ended: Vec<bool> = (0..4).map(|n| keepalive.on_ping(at(n * 10), false)).collect();
         assert_eq!(ended, [false, false, false, true]);
     }
 
     #[test]
     fn five_seconds_apart_is_fine_with_a_stream_only() {
-        let mut keepalive = Keepalive::new(at(0));
+        let mut keepalive = Keepalive::new(Pings::DEFAULT, at(0));
         assert!((0..100).all(|n| !keepalive.on_ping(at(n * 5_000), true)));
-        let mut idle = Keepalive::new(at(0));
+        let mut idle = Keepalive::new(Pings::DEFAULT, at(0));
         assert!((0..4).any(|n| idle.on_ping(at(n * 5_000), false)));
     }
 
     #[test]
     fn what_is_sent_forgives_strikes() {
-        let mut keepalive = Keepalive::new(at(0));
+        let mut keepalive = Keepalive::new(Pings::DEFAULT, at(0));
         for n in 0..100 {
             assert!(!keepalive.on_ping(at(n), true));
             assert!(!keepalive.on_ping(at(n), true));
@@ -125,7 +121,7 @@ mod tests {
 
     #[test]
     fn silence_is_answered_by_a_ping_and_then_by_the_end() {
-        let mut keepalive = Keepalive::new(at(0));
+        let mut keepalive = Keepalive::new(Pings::DEFAULT, at(0));
         assert_eq!(keepalive.expire(at(1_000)), Due::Nothing);
         let asked = keepalive.deadline();
         assert_eq!(keepalive.expire(asked), Due::Ping);

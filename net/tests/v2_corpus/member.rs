@@ -271,6 +271,7 @@ fn host_options() -> host::Options {
         connections_max: 100,
         command_line: Vec::new(),
         file_descriptor_limit: 1024,
+        v3: host::V3Options::default(),
         extensive_metrics: false,
         quota_bytes: None,
     }

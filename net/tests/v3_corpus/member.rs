@@ -10,7 +10,7 @@ use quorra_core::raft;
 use quorra_core::replica::{self, Bootstrap, Recovery, RecoveryStep};
 use quorra_core::store::membership;
 use quorra_core::time::{Duration, Instant, Now, WallTime};
-use quorra_net::host::{Action, ConnectionId, Host, Input, Listener, Options, Security};
+use quorra_net::host::{Action, ConnectionId, Host, Input, Listener, Options, Security, V3Options};
 
 const PEER_URL: &str = "http://127.0.0.1:2380";
 const CLIENT_URL: &str = "http://127.0.0.1:2379";
@@ -174,6 +174,7 @@ fn options() -> Options {
         connections_max: 1000,
         command_line: Vec::new(),
         file_descriptor_limit: 1024,
+        v3: V3Options::default(),
         extensive_metrics: false,
         quota_bytes: None,
     }

@@ -46,12 +46,33 @@ pub(super) struct Files {
     /// How many files stay open when they are clean. A removed file's space is free only once
     /// it is closed.
     open_max: usize,
+    syncs: Syncing,
+}
+
+/// Whether writes are waited for until they are on stable storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Syncing {
+    /// They are.
+    Always,
+    /// `--unsafe-no-fsync`: what is claimed about the disk is not true.
+    Never,
 }
 
 impl Files {
+    /// The same, but it waits for the disk only if that is wanted.
+    pub(super) fn syncing(self, syncs: Syncing) -> Self {
+        Self { syncs, ..self }
+    }
+
     pub(super) fn open(root: &Path, open_max: usize) -> io::Result<Self> {
         let root = root.canonicalize()?;
-        Ok(Self { root, open: BTreeMap::new(), dirty: BTreeSet::new(), open_max })
+        Ok(Self {
+            root,
+            open: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            open_max,
+            syncs: Syncing::Always,
+        })
     }
 
     fn published(&self, file: File) -> PathBuf {
@@ -104,7 +125,9 @@ impl Files {
     /// Syncs everything that was written since the last time.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         for file in std::mem::take(&mut self.dirty) {
-            self.handle(file)?.sync_data()?;
+            if self.syncs == Syncing::Always {
+                self.handle(file)?.sync_data()?;
+            }
         }
         Ok(())
     }

@@ -216,7 +216,9 @@ mod tests {
     #[test]
     fn what_was_queued_for_a_file_that_could_not_be_created_meets_a_full_disk_too() {
         let scratch = Scratch::new("lane-wanting");
-        drop(DataDir::open(&scratch.0).expect("a fresh directory opens"));
+        let directory = DataDir::open(&scratch.0).expect("a fresh directory opens");
+        directory.next_incarnation().expect("it has places for data");
+        drop(directory);
         let file = File::Checkpoint(7);
         let files = Files::open(&scratch.0, 4).expect("the directory is there");
         let wanting = BTreeSet::from([file]);

@@ -25,8 +25,8 @@ use quorra_core::disk::{DiskFailure, DiskOp, DiskRead, Lane, Ticket};
 use quorra_core::replica::ReadId;
 use quorra_net::host::Histogram;
 
-pub use files::read;
 use files::{Files, failure_of};
+pub use files::{Syncing, read};
 
 /// What came of work on the disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,13 +96,18 @@ impl Disk {
     ///
     /// # Errors
     /// When the directory cannot be opened or a thread cannot be started.
-    pub fn start(root: &Path, wake: impl Fn() + Send + Sync + 'static) -> io::Result<Self> {
+    pub fn start(
+        root: &Path,
+        syncing: Syncing,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> io::Result<Self> {
         let (channel_in, answers) = channel();
         let give = Answers { channel: channel_in, wake: Arc::new(wake) };
         let (log, log_work) = channel();
         let (bulk, bulk_work) = channel();
         let (reads, reads_wanted) = channel();
         let (log_files, bulk_files) = (Files::open(root, 1)?, Files::open(root, 8)?);
+        let (log_files, bulk_files) = (log_files.syncing(syncing), bulk_files.syncing(syncing));
         let (log_answers, bulk_answers) = (give.clone(), give.clone());
         let read_root = root.to_path_buf();
         let (log_syncs, bulk_syncs) = (Took::new(), Took::new());
@@ -199,8 +204,10 @@ mod tests {
     }
 
     fn start(scratch: &Scratch) -> Disk {
-        drop(DataDir::open(&scratch.0).expect("a fresh directory opens"));
-        Disk::start(&scratch.0, || ()).expect("it starts")
+        let directory = DataDir::open(&scratch.0).expect("a fresh directory opens");
+        directory.next_incarnation().expect("it has places for data");
+        drop(directory);
+        Disk::start(&scratch.0, Syncing::Always, || ()).expect("it starts")
     }
 
     /// Waits, with a bound, until `count` answers are there.
@@ -285,13 +292,15 @@ mod tests {
     #[test]
     fn every_answer_wakes() {
         let scratch = Scratch::new("disk-wake");
-        drop(DataDir::open(&scratch.0).expect("a fresh directory opens"));
+        let directory = DataDir::open(&scratch.0).expect("a fresh directory opens");
+        directory.next_incarnation().expect("it has places for data");
+        drop(directory);
         let woken = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&woken);
         let wake = move || {
             counter.fetch_add(1, Ordering::SeqCst);
         };
-        let disk = Disk::start(&scratch.0, wake).expect("it starts");
+        let disk = Disk::start(&scratch.0, Syncing::Always, wake).expect("it starts");
         disk.submit(Lane::Bulk, Ticket(1), segment());
         answers(&disk, 1);
         drop(disk);

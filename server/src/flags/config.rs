@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use log::LevelFilter;
 use quorra_core::limits;
+use quorra_net::host::V3Options;
+use quorra_net::http::Pings;
 
 use super::security::Security;
 use super::{Given, Source, table};
@@ -127,6 +129,10 @@ pub struct Config {
     pub listen_metrics_urls: Vec<Url>,
     /// `--metrics=extensive`
     pub extensive_metrics: bool,
+    /// The v3 API.
+    pub v3: V3Options,
+    /// `--unsafe-no-fsync`
+    pub unsynced: bool,
     /// `--log-level`, and where logs go.
     pub logging: logging::Settings,
     /// `--proxy` and its kind.
@@ -155,6 +161,11 @@ impl Values<'_> {
         let number = self.number(name);
         u64::try_from(number)
             .map_err(|_| format!("--{name} must not be negative (set to {number})"))
+    }
+
+    /// Negative ones count as none.
+    fn duration(&self, name: &str) -> Duration {
+        table::duration(&self.text(name)).unwrap_or_default()
     }
 
     fn urls(&self, name: &str) -> Result<Vec<Url>, String> {
@@ -245,6 +256,8 @@ impl Config {
             bcrypt_cost: bcrypt_cost(&values)?,
             listen_metrics_urls,
             extensive_metrics: values.text("metrics") == "extensive",
+            v3: v3_options(&values)?,
+            unsynced: values.boolean("unsafe-no-fsync"),
             logging: logging_settings(&values)?,
             proxy,
             name,
@@ -267,6 +280,20 @@ fn discovery(values: &Values<'_>) -> Result<(Option<Discovery>, Option<ServiceRe
     let discovery = (!url.is_empty()).then_some(Discovery { url, proxy, falls_back });
     let records = (!domain.is_empty()).then_some(ServiceRecords { domain, name });
     Ok((discovery, records))
+}
+
+fn v3_options(values: &Values<'_>) -> Result<V3Options, String> {
+    let streams = values.size("max-concurrent-streams")?.min(limits::STREAMS_MAX.into());
+    Ok(V3Options {
+        gateway: values.boolean("enable-grpc-gateway"),
+        txn_ops_max: usize::try_from(values.size("max-txn-ops")?).unwrap_or(usize::MAX),
+        streams_max: u32::try_from(streams).unwrap_or(limits::STREAMS_MAX),
+        pings: Pings {
+            interval_min: values.duration("grpc-keepalive-min-time"),
+            silence_max: values.duration("grpc-keepalive-interval"),
+            answer_time_max: values.duration("grpc-keepalive-timeout"),
+        },
+    })
 }
 
 /// Logging. What only etcd 3.4 has is read where its successor says nothing.

@@ -425,7 +425,10 @@ mod tests {
                 "--peer-cert-allowed-cn a --peer-cert-allowed-hostname b",
                 "AllowedCN and AllowedHostname are mutually exclusive (cn=\"a\", hostname=\"b\")",
             ),
-            ("--unsafe-no-fsync", "--unsafe-no-fsync is not supported by this build of quorra"),
+            (
+                "--wal-dir x",
+                "--wal-dir=x is not supported: the log is DATA-DIR/wal, which may be a link or a mounted disk",
+            ),
         ];
         for (line, reason) in verifying {
             let message = format!("error verifying flags, {reason}. See 'quorra --help'.\n");

@@ -36,7 +36,7 @@ use quorra_core::identity::{ClusterId, Incarnation, MemberId};
 use quorra_core::raft::RoleName;
 use quorra_core::replica::Replica;
 use quorra_core::store::membership::Member as Identity;
-use quorra_net::host::{Host, Input, Listener, Options};
+use quorra_net::host::{Host, Input, Listener, Options, V3Options};
 
 use crate::chance::{Chance, nanos};
 use crate::check::consensus::Consensus;
@@ -517,6 +517,7 @@ fn host_options(seat: usize, incarnation: u64) -> Options {
         connections_max: 1_000,
         command_line: Vec::new(),
         file_descriptor_limit: 1_024,
+        v3: V3Options::default(),
         extensive_metrics: false,
         quota_bytes: None,
     }

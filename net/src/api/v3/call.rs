@@ -132,7 +132,7 @@ fn transaction(format: Format, body: &Bytes, view: View<'_>) -> Result<replica::
     let request: proto::TxnRequest = format.read(body)?;
     let bytes = format.message_bytes(body, &request);
     let read_only = parse::read_only(&request);
-    let txn = parse::transaction(request)?;
+    let txn = parse::transaction(request, view.options.v3.txn_ops_max)?;
     match read_only {
         Some(serializable) => Ok(replica::Request::V3ReadTxn { txn, serializable }),
         None => write(Write::Txn(txn), bytes, view),

@@ -68,8 +68,8 @@ pub(super) fn delete_range(request: proto::DeleteRangeRequest) -> Result<DeleteR
 }
 
 /// A transaction: sizes and operations depth first, then the rule of keys written twice.
-pub(super) fn transaction(request: proto::TxnRequest) -> Result<Txn, Nonsense> {
-    let parsed = list(request, limits::TXN_OPS_MAX, limits::TXN_DEPTH_MAX)?;
+pub(super) fn transaction(request: proto::TxnRequest, ops_max: usize) -> Result<Txn, Nonsense> {
+    let parsed = list(request, ops_max, limits::TXN_DEPTH_MAX)?;
     txn::check_keys(&parsed).map_err(|_| Nonsense::DuplicateKey)?;
     Ok(parsed)
 }
@@ -223,10 +223,10 @@ mod tests {
             (success(vec![put_op("a"), put_op("a")]), Err(Nonsense::DuplicateKey)),
         ];
         for (request, expected) in rows {
-            assert_eq!(transaction(request).map(|_| ()), expected);
+            assert_eq!(transaction(request, limits::TXN_OPS_MAX).map(|_| ()), expected);
         }
         let deep = (0..30).fold(success(Vec::new()), |inner, _| success(vec![nested(inner)]));
-        assert_eq!(transaction(deep), Err(Nonsense::TooManyOps));
+        assert_eq!(transaction(deep, limits::TXN_OPS_MAX), Err(Nonsense::TooManyOps));
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl Kind {
             Text => true,
             Bool => boolean(text).is_some(),
             Number => text.parse::<i64>().is_ok(),
-            Duration => is_duration(text),
+            Duration => duration(text).is_some(),
             OneOf(words) => {
                 let known = words.contains(&text);
                 return known.then_some(()).ok_or_else(|| format!("invalid value {text:?}"));
@@ -114,27 +114,31 @@ pub(super) fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// Whether Go's `time.ParseDuration` takes it.
-fn is_duration(text: &str) -> bool {
-    let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
+/// A duration as Go's `time.ParseDuration` reads it; a negative one is none at all.
+pub(super) fn duration(text: &str) -> Option<std::time::Duration> {
+    let (negative, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
     if rest == "0" {
-        return true;
+        return Some(std::time::Duration::ZERO);
     }
-    let mut parts = 0;
+    let mut seconds = None;
     while !rest.is_empty() {
         let unit = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-        let number = &rest[..rest.len() - unit.len()];
-        if number.parse::<f64>().is_err() {
-            return false;
-        }
-        let units = ["ns", "us", "ms", "s", "m", "h"];
-        let longest = units.iter().filter(|name| unit.starts_with(**name)).max_by_key(|u| u.len());
-        let Some(name) = longest else { return false };
+        let number: f64 = rest[..rest.len() - unit.len()].parse().ok()?;
+        let named = UNITS.iter().filter(|(name, _)| unit.starts_with(name));
+        let (name, unit_seconds) = named.max_by_key(|(name, _)| name.len())?;
         rest = &unit[name.len()..];
-        parts += 1;
+        seconds = Some(seconds.unwrap_or(0.0) + number * unit_seconds);
     }
-    parts > 0
+    let seconds = if negative { seconds.map(|_| 0.0) } else { seconds };
+    std::time::Duration::try_from_secs_f64(seconds?).ok()
 }
+
+/// Go's units of time, in seconds.
+const UNITS: [(&str, f64); 6] =
+    [("ns", 1e-9), ("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
 
 #[cfg(test)]
 mod tests {
@@ -154,11 +158,20 @@ mod tests {
 
     #[test]
     fn durations_are_gos() {
-        for good in ["0", "10m", "1h30m", "1.5s", "300ms", "-2us"] {
-            assert!(is_duration(good), "{good}");
+        let rows = [
+            ("0", 0),
+            ("10m", 600_000),
+            ("1h30m", 5_400_000),
+            ("+1.5s", 1_500),
+            ("300ms", 300),
+            ("-2s", 0),
+        ];
+        for (good, millis) in rows {
+            let expected = std::time::Duration::from_millis(millis);
+            assert_eq!(duration(good), Some(expected), "{good}");
         }
         for bad in ["", "10", "m", "1.2.3s", "1d", "s1"] {
-            assert!(!is_duration(bad), "{bad}");
+            assert_eq!(duration(bad), None, "{bad}");
         }
     }
 

@@ -8,13 +8,6 @@ use super::Kind::{Bool, Duration, Number, OneOf, Text, Urls};
 /// Name, kind, default: not built yet, so only the default is accepted.
 #[rustfmt::skip]
 pub(super) const MISSING: &[(&str, Kind, &str)] = &[
-    ("enable-grpc-gateway", Bool, "true"),
-    ("listen-client-http-urls", Urls, ""),
-    ("max-learners", Number, "1"),
-    ("max-txn-ops", Number, "128"),
-    ("socket-reuse-port", Bool, "false"),
-    ("unsafe-no-fsync", Bool, "false"),
-    ("wal-dir", Text, ""),
 ];
 
 const COMPACTION: &str = "the history of keys is not compacted by this build";
@@ -36,6 +29,10 @@ pub(super) const REFUSED: &[(&str, Kind, &str, &str)] = &[
     ("experimental-corrupt-check-time", Duration, "0s", CORRUPTION),
     ("experimental-enable-distributed-tracing", Bool, "false", TRACING),
     ("experimental-enable-v2v3", Text, "", V2_ON_V3),
+    ("listen-client-http-urls", Urls, "", "--listen-client-urls serves gRPC and HTTP alike"),
+    ("max-learners", Number, "1", "a cluster has one learner at a time"),
+    ("socket-reuse-port", Bool, "false", "two members must not share an address"),
+    ("wal-dir", Text, "", "the log is DATA-DIR/wal, which may be a link or a mounted disk"),
 ];
 
 const BBOLT: &str = "the data is not in a bbolt file";
@@ -44,6 +41,7 @@ const FILES: &str = "files go as soon as nobody needs them";
 const LOG_FLAG: &str = "--log-level and --log-outputs are what there is";
 const OLD: &str = "etcd itself has ignored it since 0.4";
 const SCHEDULING: &str = "long work is done in slices between requests";
+const SLOW: &str = "how long requests take is told by /metrics, not by the log";
 const LEASES: &str = "leases are not served by this build";
 const WATCHES: &str = "v3 watches are not served by this build";
 const PEER_SILENCE: &str = "members find out about a silent connection within 5 s";
@@ -95,18 +93,14 @@ pub(super) const MOOT: &[(&str, Kind, &str, &str)] = &[
     ("experimental-snapshot-catchup-entries", Number, "5000", "--snapshot-count is what is kept"),
     ("experimental-stop-grpc-service-on-defrag", Bool, "false", "nothing has to be defragmented"),
     ("experimental-txn-mode-write-with-shared-buffer", Bool, "true", BBOLT),
-    ("experimental-warning-apply-duration", Duration, "100ms", SCHEDULING),
-    ("experimental-warning-unary-request-duration", Duration, "300ms", SCHEDULING),
+    ("experimental-warning-apply-duration", Duration, "100ms", SLOW),
+    ("experimental-warning-unary-request-duration", Duration, "300ms", SLOW),
     ("experimental-watch-progress-notify-interval", Duration, "10m", WATCHES),
     ("feature-gates", Text, "", "each of etcd's gates is about what only etcd has"),
-    ("grpc-keepalive-interval", Duration, "2h", SCHEDULING),
-    ("grpc-keepalive-min-time", Duration, "5s", SCHEDULING),
-    ("grpc-keepalive-timeout", Duration, "20s", SCHEDULING),
     ("initial-election-tick-advance", Bool, "true",
         "a member that starts waits for a whole election timeout"),
     ("log-package-levels", Text, "", LOG_FLAG),
     ("logger", OneOf(&["capnslog", "zap"]), "zap", "lines are always those of zap"),
-    ("max-concurrent-streams", Number, "4294967295", SCHEDULING),
     ("max-snapshots", Number, "5", FILES),
     ("max-wals", Number, "5", FILES),
     ("memory-mlock", Bool, "false", "the memory of a member may be swapped"),
@@ -116,8 +110,8 @@ pub(super) const MOOT: &[(&str, Kind, &str, &str)] = &[
     ("socket-reuse-address", Bool, "false", "addresses are always reused"),
     ("v2-deprecation", OneOf(&["", "not-yet", "write-only", "write-only-drop-data", "gone"]),
         "write-only", "v2 stays; --enable-v2=false stops serving it"),
-    ("warning-apply-duration", Duration, "100ms", SCHEDULING),
-    ("warning-unary-request-duration", Duration, "300ms", SCHEDULING),
+    ("warning-apply-duration", Duration, "100ms", SLOW),
+    ("warning-unary-request-duration", Duration, "300ms", SLOW),
     ("watch-progress-notify-interval", Duration, "10m", WATCHES),
     ("cluster-active-size", Text, "", OLD),
     ("cluster-remove-delay", Text, "", OLD),

@@ -1,6 +1,6 @@
 //! The flags that work, in the order of the help.
 
-use super::Kind::{Bool, Number, OneOf, Text, Urls};
+use super::Kind::{Bool, Duration, Number, OneOf, Text, Urls};
 use super::{Kind, Support};
 
 const MEMBER: Support = Support::Works("Member");
@@ -8,6 +8,7 @@ const CLUSTERING: Support = Support::Works("Clustering");
 const PROXY: Support = Support::Works("Proxy (v2)");
 const SECURITY: Support = Support::Works("Security");
 const PROFILING: Support = Support::Works("Profiling and Monitoring");
+const UNSAFE: Support = Support::Works("Unsafe");
 const LOGGING: Support = Support::Works("Logging");
 
 /// Heading, name, kind, default, help.
@@ -29,6 +30,13 @@ pub(super) const WORKING: &[(Support, &str, Kind, &str, &str)] = &[
     (MEMBER, "quota-backend-bytes", Number, "0",
         "Refuse writes above this size of the data; 0 is 2 GiB, negative is no limit."),
     (MEMBER, "max-request-bytes", Number, "1572864", "The largest request of a client."),
+    (MEMBER, "max-txn-ops", Number, "128", "The operations of a transaction at most."),
+    (MEMBER, "max-concurrent-streams", Number, "4294967295",
+        "Streams that a client may have open on a connection, up to 16384."),
+    (MEMBER, "grpc-keepalive-min-time", Duration, "5s", "How often a client may ping at most."),
+    (MEMBER, "grpc-keepalive-interval", Duration, "2h", "A client silent for so long is pinged."),
+    (MEMBER, "grpc-keepalive-timeout", Duration, "20s", "How long it may take to answer that."),
+    (MEMBER, "enable-grpc-gateway", Bool, "true", "Serve the v3 API as JSON below /v3/ as well."),
     (MEMBER, "pre-vote", Bool, "true", "Ask whether an election can be won before starting it."),
     (MEMBER, "enable-v2", Bool, "true", "Serve the v2 API beside v3."),
     (CLUSTERING, "initial-advertise-peer-urls", Urls, "http://localhost:2380",
@@ -113,6 +121,8 @@ pub(super) const WORKING: &[(Support, &str, Kind, &str, &str)] = &[
         "'extensive' makes /metrics tell how long calls took as well."),
     (PROFILING, "listen-metrics-urls", Urls, "",
         "Where to serve nothing but /metrics and /health, separated by commas."),
+    (UNSAFE, "unsafe-no-fsync", Bool, "false",
+        "Never wait for the disk: a power cut loses acknowledged writes, and the cluster with them."),
     (LOGGING, "log-level", Text, "info", "debug, info, warn or error."),
     (LOGGING, "debug", Bool, "false", "The same as --log-level=debug."),
     (LOGGING, "log-format", OneOf(&["json", "console"]), "json",
