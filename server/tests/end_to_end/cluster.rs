@@ -251,6 +251,12 @@ impl Cluster {
         Self { members, directory }
     }
 
+    /// With these flags beside, or instead of, the others, for each of its members.
+    pub(crate) fn with(mut self, flags: &[&str]) -> Self {
+        self.members = self.members.into_iter().map(|member| member.with(flags)).collect();
+        self
+    }
+
     /// Where its members keep what they keep.
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()

@@ -7,7 +7,7 @@ use quorra_core::identity::MemberId;
 use crate::cluster::Cluster;
 
 /// What etcdctl prints; a failure shows both of its streams.
-fn etcdctl(api: &str, endpoints: &str, arguments: &[&str], input: &str) -> String {
+pub(crate) fn etcdctl(api: &str, endpoints: &str, arguments: &[&str], input: &str) -> String {
     let mut child = Command::new("etcdctl")
         .env("ETCDCTL_API", api)
         .arg(format!("--endpoints={endpoints}"))

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::cluster::{Cluster, Directory, Member, REQUEST_TIMEOUT, free_urls, wait_for};
+use crate::etcdctl::{etcdctl, is_installed};
 
 fn ask(member: &Member, method: &str, path: &str, body: &Value) -> Answer {
     let body = if body.is_null() { String::new() } else { body.to_string() };
@@ -99,6 +100,79 @@ fn an_added_member_joins_serves_and_goes_for_good_when_removed() {
     let again = ask(endpoint, "DELETE", &format!("/v2/members/{id}"), &Value::Null);
     assert_eq!(again.status, 410, "{}", again.text());
     cluster.members.iter_mut().for_each(Member::kill);
+}
+
+#[test]
+fn a_member_added_by_etcdctl_joins_with_what_etcdctl_prints() {
+    if !is_installed() {
+        return;
+    }
+    let cluster = Cluster::start("etcdctl-add", 1);
+    let urls = free_urls(2);
+    let endpoint = cluster.members[0].client.to_string();
+    let told = etcdctl("2", &endpoint, &["member", "add", "late", &urls[1].to_string()], "");
+    let value = |name: &str| {
+        let line = told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        line.unwrap_or_else(|| panic!("{name} is not in {told}")).trim_matches('"').to_string()
+    };
+    let (list, state) = (value("ETCD_INITIAL_CLUSTER"), value("ETCD_INITIAL_CLUSTER_STATE"));
+    let mut late = Member::new(cluster.path(), &value("ETCD_NAME"), &urls[0], &urls[1]).with(&[
+        "--initial-cluster",
+        &list,
+        "--initial-cluster-state",
+        &state,
+    ]);
+    late.start();
+    late.wait_until_healthy();
+    let listed = etcdctl("2", &endpoint, &["member", "list"], "");
+    assert!(listed.contains(&format!("name=late peerURLs={} clientURLs={}", urls[1], urls[0])));
+    let id = id_of(&late, "late");
+    let same = urls[1].to_string();
+    let updated = etcdctl("2", &endpoint, &["member", "update", &id, &same], "");
+    assert!(updated.contains(&format!("Updated member with ID {id}")), "{updated}");
+    remove(&cluster.members[0], &id);
+    assert_eq!(late.wait_for_end().code(), Some(0));
+}
+
+/// A log that grows past what a member keeps of it: the newcomer needs a snapshot.
+#[test]
+fn a_newcomer_catches_up_by_a_snapshot() {
+    let cluster = Cluster::new("snapshot", 1);
+    let mut cluster = cluster.with(&["--snapshot-count", "1"]);
+    cluster.members[0].start();
+    cluster.members[0].wait_until_healthy();
+    // Beyond the size of the log at which a checkpoint is written.
+    let value = "x".repeat(1 << 20);
+    let writer = &cluster.members[0];
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let value = &value;
+            scope.spawn(move || {
+                for count in 0..70 {
+                    let key = format!("big/{thread}-{}", count % 4);
+                    Api::V3.put(writer, &key, value).expect("it is healthy");
+                }
+            });
+        }
+    });
+    wait_for("the checkpoint", || {
+        let snap = fs::read_dir(writer.data_dir.join("snap")).ok()?;
+        let mut names = snap.flatten().map(|entry| entry.file_name());
+        names.any(|name| name.to_string_lossy().ends_with(".snap")).then_some(())
+    });
+    wait_for("the log's first segment to go", || {
+        let first = writer.data_dir.join("wal/0000000000000001.wal");
+        (!first.exists()).then_some(())
+    });
+    let urls = free_urls(2);
+    add(&cluster, 0, &urls[1]);
+    let mut late = newcomer(&cluster, "late", &urls[0], &urls[1]);
+    late.start();
+    late.wait_until_healthy();
+    wait_for_key(&late, "big/3-3");
+    let pairs = Api::V3.local_pairs(&late, "big/").expect("it is healthy");
+    assert_eq!(pairs.len(), 16);
+    assert!(pairs.values().all(|found| *found == value));
 }
 
 #[test]
