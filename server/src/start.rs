@@ -22,7 +22,7 @@ use crate::flags::{self, Asked, Config, ProxyMode};
 use crate::logging;
 use crate::network::MemberTls;
 use crate::proxy;
-use crate::reactor::{Ended, Network, Reactor, Waiter};
+use crate::reactor::{Ended, Listening, Network, Reactor, Waiter};
 use crate::tls::ClientTls;
 use crate::workers::Workers;
 
@@ -103,18 +103,17 @@ fn run(config: &Config, command_line: Vec<String>) -> Result<Ended, String> {
     let data_dir = DataDir::open(&config.data_dir).map_err(|error| error.to_string())?;
     let found = data_dir.found().map_err(|error| error.to_string())?;
     let tls = MemberTls::read(config, data_dir.root())?;
+    // Nobody can register twice with a discovery service: what may fail here fails before.
+    let early = config.discovery.as_ref().map(|_| listen(config, &tls)).transpose()?;
     let first = match first_start(config, &found, tls.dialing.as_ref())? {
         Some(Start::Member(first)) => Some(first),
         Some(Start::Proxy(peers)) => {
-            drop(data_dir);
+            drop((early, data_dir));
             return proxy::run(config, || Ok(peers));
         }
         None => None,
     };
-    // Peers' first, because their port tells most about a second start.
-    let mut listeners = tls.listen(config, Listener::Peer)?;
-    listeners.extend(tls.listen(config, Listener::Client)?);
-    listeners.extend(tls.listen(config, Listener::Metrics)?);
+    let listeners = early.map_or_else(|| listen(config, &tls), Ok)?;
     let incarnation = data_dir.next_incarnation().map_err(|error| error.to_string())?;
     let clock = Clock::start();
     let seed = entropy.seed().map_err(|error| format!("/dev/urandom: {error}"))?;
@@ -148,6 +147,14 @@ fn run(config: &Config, command_line: Vec<String>) -> Result<Ended, String> {
     Reactor::new(waiter, clock, host, Some(disk), Some(workers), network)
         .and_then(Reactor::run)
         .map_err(system)
+}
+
+/// Listens at every URL; peers' first, because their port tells most about a second start.
+fn listen(config: &Config, tls: &MemberTls) -> Result<Vec<Listening>, String> {
+    let mut listeners = tls.listen(config, Listener::Peer)?;
+    listeners.extend(tls.listen(config, Listener::Client)?);
+    listeners.extend(tls.listen(config, Listener::Metrics)?);
+    Ok(listeners)
 }
 
 /// What this start begins with; none is what the log says. A member that has a log ignores its

@@ -1,6 +1,7 @@
 //! Clusters that form by discovery: by a URL, served by Quorra and by etcd, and by DNS.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -111,6 +112,11 @@ fn who_comes_too_late_or_twice_is_told_so_and_leaves_no_data() {
     let mut all = members(directory.path(), 2, &token);
     let mut second = all.pop().expect("there are two").with(&["--discovery-fallback", "exit"]);
     let mut first = all.remove(0);
+    let taken = TcpListener::bind(&first.client.address).expect("the port was free just now");
+    first.start();
+    assert_eq!(first.wait_for_end().code(), Some(1));
+    drop(taken);
+    // That start did not use up the registration.
     first.start();
     first.wait_until_healthy();
     second.start();

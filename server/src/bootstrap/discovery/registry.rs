@@ -12,8 +12,9 @@ use super::endpoint::Endpoint;
 use crate::client::{self, Answer, ClientError, Request};
 use crate::urls::Url;
 
-/// etcd's.
+/// How long a request may take (etcd).
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a wait may take; etcd's end only with the connection.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often one request is sent elsewhere (etcd).
 const REDIRECTS_MAX: usize = 10;
