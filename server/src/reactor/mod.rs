@@ -11,6 +11,7 @@
 mod complaints;
 mod connection;
 mod dialer;
+mod doors;
 mod guest;
 mod handshakes;
 mod listeners;
@@ -26,8 +27,7 @@ use mio::event::Event;
 use mio::{Events, Token};
 use quorra_core::replica::{JobId, JobResult, StopReason};
 use quorra_core::time::{Instant, Now};
-use quorra_net::host::{Action, ConnectionId, Input, Listener, Machine, Measured, Security};
-use quorra_net::tls::Filter;
+use quorra_net::host::{Action, ConnectionId, Input, Listener, Machine, Measured};
 use signal_hook::consts::SIGTERM;
 
 use crate::clock::Clock;
@@ -38,10 +38,9 @@ use crate::workers::Workers;
 use complaints::Complaints;
 use connection::{Buffers, Connection, Connections, Phase, Received, Sent};
 use dialer::{Attempt, Dialed, Dialer};
-use handshakes::{Handshakes, Newcomer};
-use listeners::ACCEPTED_MAX;
+use doors::Doors;
+use handshakes::Newcomer;
 pub use listeners::{Listening, Network, Secure};
-use socket::Socket;
 pub use waiter::Waiter;
 use waiter::{SIGNALS, WAKER};
 
@@ -55,13 +54,8 @@ const TURN_SLOW: Duration = Duration::from_millis(10);
 const EVENTS_MAX: usize = 1024;
 /// How long a closed connection is kept for the other side to finish reading (as Go's server).
 const LINGER: Duration = Duration::from_millis(500);
-/// How long accepting rests when descriptors or memory run out.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a member that was asked to stop may take.
 const STOP_TIME_MAX: Duration = Duration::from_secs(1);
-
-/// Listeners have this token and those below it; connections count up from zero.
-const FIRST_LISTENER: usize = usize::MAX - 2;
 
 /// How a reactor's run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,12 +86,8 @@ pub struct Reactor<M> {
     /// A proxy has none: it asks for no job.
     workers: Option<Workers>,
     dialer: Dialer,
-    /// Those without TLS.
-    listeners: Vec<Listening>,
-    handshakes: Handshakes,
+    doors: Doors,
     complaints: Complaints,
-    /// No accepting before this time.
-    accept_after: Instant,
     accepted: u64,
     connections: Connections,
     ready_peers: VecDeque<ConnectionId>,
@@ -123,22 +113,16 @@ impl<M: Machine> Reactor<M> {
         workers: Option<Workers>,
         network: Network,
     ) -> io::Result<Self> {
-        let (porch, mut listeners): (Vec<_>, Vec<_>) =
-            network.listeners.into_iter().partition(|listening| listening.secure().is_some());
-        for (position, listener) in listeners.iter_mut().enumerate() {
-            listener.register(waiter.poll.registry(), Token(FIRST_LISTENER - position))?;
-        }
+        let doors = Doors::open(network.listeners, network.handshakes_max, &waiter)?;
         Ok(Self {
             dialer: Dialer::new(waiter.waker.clone(), network.dial_timeout, network.dial_tls),
-            handshakes: Handshakes::start(porch, network.handshakes_max, &waiter.waker)?,
             complaints: Complaints::default(),
             waiter,
             clock,
             host,
             disk,
             workers,
-            listeners,
-            accept_after: Instant::default(),
+            doors,
             accepted: 0,
             connections: Connections::default(),
             ready_peers: VecDeque::new(),
@@ -178,8 +162,7 @@ impl<M: Machine> Reactor<M> {
         if left_over || !self.pending.is_empty() {
             return Duration::ZERO;
         }
-        let waiting = self.listeners.iter().any(Listening::is_ready);
-        let accept = waiting.then_some(self.accept_after);
+        let accept = self.doors.resume_at();
         let linger = self.lingering.front().map(|(until, _)| *until);
         let others = [accept, linger, self.stop_before].into_iter().flatten();
         self.clock.until(others.fold(self.host.deadline(), Instant::min))
@@ -190,9 +173,7 @@ impl<M: Machine> Reactor<M> {
         match event.token() {
             WAKER => {}
             SIGNALS => self.signalled = true,
-            Token(listener) if listener > FIRST_LISTENER - self.listeners.len() => {
-                self.listeners[FIRST_LISTENER - listener].on_event();
-            }
+            token if self.doors.on_event(token) => {}
             Token(connection) => {
                 let id = ConnectionId(connection as u64);
                 match self.connections.get_mut(&id).map(|known| known.on_event(event)) {
@@ -297,59 +278,26 @@ impl<M: Machine> Reactor<M> {
         }
     }
 
-    /// Takes over those who have shown who they are.
-    fn take_newcomers(&mut self, now: Now) {
-        while let Some(newcomer) = self.handshakes.next() {
-            let Newcomer { socket, filter, listener, remote, security, early } = newcomer;
-            let secured = filter.map(|filter| (filter, remote.clone()));
-            let opened = self.open(now, socket, secured, listener, &remote, security);
-            if let Some(id) = opened.filter(|_| !early.is_empty()) {
-                self.host.input(now, Input::Received(id, &early));
-            }
-        }
-    }
-
+    /// Makes those who have come in known to the system and to the host.
     fn accept(&mut self, now: Now) {
-        self.take_newcomers(now);
-        if now.monotonic < self.accept_after {
-            return;
-        }
-        for position in 0..self.listeners.len() {
-            let listener = self.listeners[position].kind();
-            let (accepted, error) = self.listeners[position].accept(ACCEPTED_MAX);
-            for (socket, remote) in accepted {
-                self.open(now, socket, None, listener, &remote, Security::Plain);
-            }
-            if let Some(error) = error {
-                log::warn!(error:% = error; "cannot accept connections for the moment");
-                self.accept_after = now.monotonic + ACCEPT_PAUSE;
-            }
-        }
-    }
-
-    /// Makes an accepted connection known to the system and to the host.
-    fn open(
-        &mut self,
-        now: Now,
-        socket: Socket,
-        secured: Option<(Box<Filter>, String)>,
-        listener: Listener,
-        remote: &str,
-        security: Security,
-    ) -> Option<ConnectionId> {
-        let connection = ConnectionId(self.accepted * 2);
-        self.accepted += 1;
-        let peer = listener == Listener::Peer;
-        let registry = self.waiter.poll.registry();
-        match Connection::open(socket, secured, connection, peer, registry) {
-            Ok(opened) => {
-                self.connections.insert(connection, opened);
-                self.host.input(now, Input::Accepted { connection, listener, remote, security });
-                Some(connection)
-            }
-            Err(error) => {
-                log::warn!(error:% = error; "cannot watch a connection");
-                None
+        for newcomer in self.doors.newcomers(now.monotonic) {
+            let Newcomer { socket, filter, listener, remote, security, early } = newcomer;
+            let connection = ConnectionId(self.accepted * 2);
+            self.accepted += 1;
+            let peer = listener == Listener::Peer;
+            let registry = self.waiter.poll.registry();
+            let secured = filter.map(|filter| (filter, remote.clone()));
+            match Connection::open(socket, secured, connection, peer, registry) {
+                Ok(opened) => {
+                    self.connections.insert(connection, opened);
+                    let remote = &remote;
+                    let input = Input::Accepted { connection, listener, remote, security };
+                    self.host.input(now, input);
+                    if !early.is_empty() {
+                        self.host.input(now, Input::Received(connection, &early));
+                    }
+                }
+                Err(error) => log::warn!(error:% = error; "cannot watch a connection"),
             }
         }
     }

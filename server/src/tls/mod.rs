@@ -1,7 +1,7 @@
 //! Certificates: which ones this process shows, and which ones it trusts.
 //!
 //! The one idea: a configuration is a value made from files, and made anew when the files change
-//! ([`Reloading`](reloading::Reloading)). Certificates, keys, authorities and revocation lists can
+//! (`reloading.rs`). Certificates, keys, authorities and revocation lists can
 //! all be replaced under a running member; a file that cannot be used keeps the old value and is
 //! told in the log.
 //!

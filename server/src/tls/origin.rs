@@ -1,5 +1,5 @@
-//! Whether a peer comes from where its certificate says (etcd: `--peer-skip-client-san-verification`
-//! turns it off). Blocks on name servers.
+//! Whether a peer comes from where its certificate says: etcd's flag to turn that off is
+//! `--peer-skip-client-san-verification`. Blocks on name servers.
 
 use std::net::{IpAddr, ToSocketAddrs};
 

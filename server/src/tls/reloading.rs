@@ -31,7 +31,7 @@ struct Made<T> {
 }
 
 /// What tells one content of a file from another without reading it. A file that is replaced, as
-/// by a rename or through a symbolic link, has another inode; one that is rewritten has other times.
+/// by a rename or through a symbolic link, has another inode; one that is rewritten, other times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     device: u64,

@@ -163,10 +163,8 @@ fn a_server_is_who_its_url_says_unless_nobody_asks() {
         carry(&mut left, &mut right)?;
         carry(&mut right, &mut left)
     };
-    let trusting = ClientTlsOptions {
-        trusted_ca_file: own.trusted_ca_file.clone(),
-        ..ClientTlsOptions::default()
-    };
+    let trusting =
+        ClientTlsOptions { trusted_ca_file: own.trusted_ca_file, ..ClientTlsOptions::default() };
     assert_eq!(meet(&client(trusting.clone()), "localhost"), Ok(()));
     let error = meet(&client(trusting.clone()), "b.example").expect_err("another name");
     assert!(error.contains("certificate not valid for name \"b.example\""), "{error}");

@@ -97,7 +97,7 @@ fn a_storm_of_handshakes_delays_no_heartbeat() {
     }
     let late = took[took.len() * 99 / 100];
     println!(
-        "{} handshakes in {lasted:?}; of {} pings the median took {:?}, the 99th percentile {late:?}",
+        "{} handshakes in {lasted:?}; {} pings, the median {:?}, the 99th percentile {late:?}",
         CLIENTS * ROUNDS,
         took.len(),
         took[took.len() / 2],
