@@ -28,10 +28,10 @@ impl Replica {
         &mut self,
         id: RequestId,
         claim: Claim,
-        request: Box<Request>,
+        request: Request,
         effects: &mut Effects,
     ) {
-        match *request {
+        match request {
             Request::V2Write(write) => {
                 let v2 = self.machine.state().v2();
                 let refused = v2.authorize(Some(&claim), write.path(), Access::Write).err();

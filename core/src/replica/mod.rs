@@ -298,7 +298,7 @@ impl Replica {
         match request {
             Request::V2Write(write) => self.write(Some(id), None, Body::V2(write), effects),
             Request::V3Write(write) => self.write(Some(id), None, Body::V3(write), effects),
-            Request::OnBehalf { claim, request } => self.on_behalf(id, claim, request, effects),
+            Request::OnBehalf { claim, request } => self.on_behalf(id, claim, *request, effects),
             Request::V2Auth { change, password } => {
                 self.change_auth(id, change, password, None, effects);
             }

@@ -3,6 +3,7 @@
 //! Few, and each about the whole: the product's main job under `kill -9`, starts and stops.
 
 mod api;
+mod auth;
 mod cluster;
 mod discovery;
 mod dns;

@@ -252,7 +252,7 @@ fn no_password_hash_is_printed() {
         hash: Some(PasswordHash("stored".into())),
         roles: Vec::new(),
     };
-    let auth = with(&[change.clone()]);
+    let auth = with(core::slice::from_ref(&change));
     assert!(!alloc::format!("{change:?} {auth:?}").contains("stored"));
 }
 
