@@ -36,10 +36,10 @@ fn log_level(request: &Request) -> Begun {
         return respond(method_not_allowed("PUT"));
     }
     let name = match log_level_name(&request.body) {
-        Some(name) => name.to_uppercase(),
+        Some(name) => name,
         None => return respond(v2::message(400, "Invalid json body")),
     };
-    let level = match name.as_str() {
+    let level = match name.to_uppercase().as_str() {
         "CRITICAL" | "C" | "ERROR" | "0" | "E" => Level::Error,
         "WARNING" | "1" | "W" => Level::Warn,
         "NOTICE" | "2" | "N" | "INFO" | "3" | "I" => Level::Info,

@@ -97,12 +97,12 @@ pub fn read(
     Ok(Asked::Member(Box::new(config), warnings))
 }
 
-/// The lines of `--version`; the first two are what etcd's users look for.
+/// The lines of `--version`; scripts take the first from etcd.
 fn version() -> String {
     format!(
-        "quorra Version: {}\netcd API Version: {}\nOS/Arch: {}/{}\n",
-        env!("CARGO_PKG_VERSION"),
+        "etcd Version: {}\nquorra Version: {}\nOS/Arch: {}/{}\n",
         crate::ETCD_VERSION,
+        env!("CARGO_PKG_VERSION"),
         std::env::consts::OS,
         std::env::consts::ARCH
     )
@@ -471,7 +471,7 @@ mod tests {
         for (line, part) in [
             ("--help", "--initial-cluster-state"),
             ("-h", "Clustering"),
-            ("--version", "etcd API Version: 3.5"),
+            ("--version", "etcd Version: 3.5"),
         ] {
             let Ok(Asked::Text(text)) = read_line(line, &[]) else {
                 panic!("{line} must print and exit");
