@@ -32,6 +32,8 @@ pub(crate) struct Cluster {
     pub(crate) is_checked: bool,
     /// See the replica's options; counts for the members started from now on.
     pub(crate) checkpoint_log_bytes: u64,
+    /// `--force-new-cluster`, for the members started from now on.
+    pub(crate) alone: bool,
     members: Vec<Member>,
     mail: VecDeque<(MemberId, MemberId, Message)>,
     next_request: u64,
@@ -55,6 +57,7 @@ impl Cluster {
             replies: BTreeMap::new(),
             is_checked: true,
             checkpoint_log_bytes: 128 << 10,
+            alone: false,
             members,
             mail: VecDeque::new(),
             next_request: 0,
@@ -120,6 +123,9 @@ impl Cluster {
             Bootstrap { cluster: ClusterId::of(&ids), member: id, members: self.members.clone() };
         let options = self.options(id.0 * 1000 + starts, starts);
         let mut recovery = Recovery::start(options, found, Some(bootstrap), self.now);
+        if self.alone {
+            recovery = recovery.forcing_new_cluster();
+        }
         let mut bytes = None;
         let replica = loop {
             match recovery.next(bytes.take()) {

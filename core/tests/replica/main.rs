@@ -2,6 +2,7 @@
 //! simulator's business; here each test tells one story.
 
 mod cluster;
+mod members;
 
 use bytes::Bytes;
 use cluster::Cluster;

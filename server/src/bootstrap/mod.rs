@@ -123,6 +123,13 @@ fn join(
         .iter()
         .find(|member| member.name == config.name)
         .expect("each member of the list was matched, this one among them");
+    if running::is_etcds(&cluster.others(&config.name), tls, JOIN_TIMEOUT) {
+        return Err(
+            "incompatible with current running cluster: its members are etcd's, which speak \
+                    another protocol among themselves; members of both cannot form one cluster"
+                .into(),
+        );
+    }
     if running.has_published(own.id) {
         // What it has voted for and acknowledged is gone: it must not come back as who it was.
         return Err(format!(

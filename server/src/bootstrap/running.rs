@@ -16,6 +16,18 @@ use crate::urls::Url;
 const MEMBERS: Request<'_> =
     Request { method: "GET", path: "/members", content_type: "", body: b"" };
 
+/// What only etcd's members answer with success: there peers probe each other.
+const PROBE: Request<'_> =
+    Request { method: "GET", path: "/raft/probing", content_type: "", body: b"" };
+
+/// Whether the first of these peers that answers is a member of etcd's, with whom no member of
+/// ours can speak.
+pub(super) fn is_etcds(peers: &[Url], tls: Option<&ClientTls>, timeout: Duration) -> bool {
+    let mut answers =
+        peers.iter().filter_map(|peer| client::exchange_by(tls, peer, &PROBE, timeout).ok());
+    answers.next().is_some_and(|answer| answer.status == 200)
+}
+
 /// A cluster as one of its members describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Running {
