@@ -35,9 +35,8 @@ fn log_level(request: &Request) -> Begun {
     if request.method != Method::Put {
         return respond(method_not_allowed("PUT"));
     }
-    let name = match log_level_name(&request.body) {
-        Some(name) => name,
-        None => return respond(v2::message(400, "Invalid json body")),
+    let Some(name) = log_level_name(&request.body) else {
+        return respond(v2::message(400, "Invalid json body"));
     };
     let level = match name.to_uppercase().as_str() {
         "CRITICAL" | "C" | "ERROR" | "0" | "E" => Level::Error,

@@ -1,8 +1,8 @@
-//! Logs: lines of JSON with the keys that etcd's operators already parse, or lines for people.
+//! Logs: lines of JSON with the keys that etcd's operators already parse, or lines for people (`->` is a tab).
 //!
 //! ```text
 //! {"level":"info","ts":"2026-01-02T03:04:05.678Z","msg":"serving","address":"127.0.0.1:2379"}
-//! 2026-01-02T03:04:05.678Z	info	serving	{"address":"127.0.0.1:2379"}
+//! 2026-01-02T03:04:05.678Z -> info -> serving -> {"address":"127.0.0.1:2379"}
 //! ```
 
 mod settings;

@@ -108,7 +108,7 @@ impl LogFile {
         let (stem, extension) = self.name();
         let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let mut found = Vec::new();
-        for entry in fs::read_dir(directory.unwrap_or(Path::new(".")))? {
+        for entry in fs::read_dir(directory.unwrap_or_else(|| Path::new(".")))? {
             let name = entry?.file_name().to_string_lossy().into_owned();
             let time = name
                 .strip_prefix(&format!("{stem}-"))
