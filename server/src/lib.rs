@@ -2,8 +2,8 @@
 //!
 //! The one idea: everything a member decides is decided in `quorra-core`, everything it says is
 //! said in `quorra-net`; this crate waits, and carries bytes. One thread runs the `reactor` and
-//! with it the whole member; beside it are only the two threads of the disk's lanes and
-//! short-lived ones that resolve names.
+//! with it the whole member; beside it are only the two threads of the disk's lanes, the
+//! two that hash passwords ([`workers`]), and short-lived ones that resolve names.
 //!
 //! A start, from top to bottom: [`flags`], the data directory, [`bootstrap`] (only for a member
 //! without data), recovery, `reactor`. Deliberately absent: any decision about protocol or

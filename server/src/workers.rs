@@ -73,7 +73,7 @@ impl Workers {
     }
 
     /// The next result.
-    pub fn next(&mut self) -> Option<(JobId, JobResult)> {
+    pub fn take(&mut self) -> Option<(JobId, JobResult)> {
         self.results.try_recv().ok()
     }
 }
@@ -164,7 +164,7 @@ mod tests {
         let mut answered = Vec::new();
         while answered.len() < 20 {
             woken.recv().expect("a thread runs");
-            answered.extend(std::iter::from_fn(|| workers.next()));
+            answered.extend(std::iter::from_fn(|| workers.take()));
         }
         for (JobId(id), result) in answered {
             assert_eq!(result, JobResult::Verified(id % 2 == 0), "job {id}");

@@ -29,7 +29,7 @@ impl Callers {
     pub fn of(seed: u64) -> Option<Self> {
         let mut chance = Chance::new(seed ^ 0x6361_6c6c_6572_7321);
         let present = chance.per_mille(WORLDS);
-        present.then(|| Self { chance, changes: 0 })
+        present.then_some(Self { chance, changes: 0 })
     }
 
     /// The same request, perhaps on somebody's behalf; now and then a change of users instead.
@@ -66,7 +66,7 @@ impl Callers {
             4 => (Change::CreateRole("red".to_owned(), self.permissions()), false),
             5 => (grant("ann", "red"), false),
             6 => (Change::Enable, false),
-            7 => (self.revoke_guest(), false),
+            7 => (revoke_guest(), false),
             _ => (self.change(), password),
         };
         let password = password.then(|| Password(Bytes::from(format!("secret {}", self.changes))));
@@ -95,11 +95,6 @@ impl Callers {
 
     fn permissions(&mut self) -> Permissions {
         Permissions { read: self.list(), write: self.list() }
-    }
-
-    fn revoke_guest(&mut self) -> Change {
-        let everything = Permissions::everything();
-        Change::UpdateRole { name: "guest".to_owned(), grant: None, revoke: Some(everything) }
     }
 
     fn change(&mut self) -> Change {
@@ -132,6 +127,11 @@ impl Callers {
             _ => Change::Enable,
         }
     }
+}
+
+fn revoke_guest() -> Change {
+    let everything = Permissions::everything();
+    Change::UpdateRole { name: "guest".to_owned(), grant: None, revoke: Some(everything) }
 }
 
 fn put(name: &str) -> Change {

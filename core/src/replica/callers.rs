@@ -21,7 +21,7 @@ impl Replica {
     /// last start.
     #[must_use]
     pub fn has_caught_up(&self) -> bool {
-        self.machine.has_caught_up()
+        self.machine.has_applied_enough()
     }
 
     pub(super) fn on_behalf(
@@ -35,7 +35,7 @@ impl Replica {
             Request::V2Write(write) => {
                 let v2 = self.machine.state().v2();
                 let refused = v2.authorize(Some(&claim), write.path(), Access::Write).err();
-                if let Some(error) = refused.filter(|_| self.machine.has_caught_up()) {
+                if let Some(error) = refused.filter(|_| self.has_caught_up()) {
                     return self.reply(id, Ok(Response::V2(Err(error))), effects);
                 }
                 self.write(Some(id), Some(&claim), Body::V2(write), effects);

@@ -56,6 +56,11 @@ impl Machine {
         self.caught_up && !self.state.is_blocked()
     }
 
+    /// The same, whether or not the newest entry is still being worked off.
+    pub(super) fn has_applied_enough(&self) -> bool {
+        self.caught_up
+    }
+
     /// Whether there is something to apply or to work off.
     pub(super) fn has_work(&self, raft: &Raft) -> bool {
         self.state.has_work() || self.applied.index < raft.applicable_index()

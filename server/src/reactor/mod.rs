@@ -232,7 +232,7 @@ impl<M: Machine> Reactor<M> {
                 },
             );
         }
-        while let Some((id, result)) = self.workers.as_mut().and_then(Workers::next) {
+        while let Some((id, result)) = self.workers.as_mut().and_then(Workers::take) {
             self.host.input(now, Input::Job(id, result));
         }
         for pending in std::mem::take(&mut self.pending) {
