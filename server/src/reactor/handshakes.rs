@@ -26,6 +26,7 @@ use quorra_net::tls::Filter;
 
 use super::guest::{Guest, Progress};
 use super::listeners::{ACCEPTED_MAX, Listening, Secure};
+use super::rejections::Rejections;
 use super::socket::Socket;
 use crate::tls::origin;
 
@@ -114,6 +115,7 @@ struct Porch {
     waker: Arc<Waker>,
     newcomers: SyncSender<Newcomer>,
     reactor: Arc<Waker>,
+    rejections: Rejections,
     buffer: Vec<u8>,
 }
 
@@ -141,6 +143,7 @@ impl Porch {
             waker,
             newcomers,
             reactor,
+            rejections: Rejections::new(Instant::now()),
             buffer: vec![0; quorra_net::tls::RECEIVED_BYTES_MAX],
         })
     }
@@ -315,9 +318,10 @@ impl Porch {
         self.reactor.wake().map_err(|_| Gone)
     }
 
-    fn refuse(&self, token: Token, reason: &str) {
-        let Some(guest) = self.guests.get(&token) else { return };
-        log::warn!("remote-addr" = guest.remote.as_str(), error = reason; "rejected connection");
+    fn refuse(&mut self, token: Token, reason: &str) {
+        if let Some(guest) = self.guests.get(&token) {
+            self.rejections.tell(Instant::now(), &guest.remote, reason);
+        }
     }
 
     /// Lets somebody read why he was refused.

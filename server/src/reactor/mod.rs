@@ -16,6 +16,7 @@ mod guest;
 mod handshakes;
 mod listeners;
 mod operator;
+mod rejections;
 mod socket;
 mod waiter;
 
