@@ -1,4 +1,5 @@
-//! Logs: lines of JSON with the keys that etcd's operators already parse, or lines for people (`->` is a tab).
+//! Logs: lines of JSON with the keys that etcd's operators already parse, or lines for people
+//! (where `->` is a tab).
 //!
 //! ```text
 //! {"level":"info","ts":"2026-01-02T03:04:05.678Z","msg":"serving","address":"127.0.0.1:2379"}
