@@ -214,7 +214,7 @@ impl Outbound {
         for transfer in self.transfers.values_mut() {
             if transfer.sends_again_at() <= now {
                 transfer.send_again(now);
-                transfer.patience = transfer.patience * 2;
+                transfer.patience *= 2;
             }
         }
         gone

@@ -19,7 +19,7 @@ const BLOCK_ENTRIES: usize = if cfg!(test) { 4 } else { 4_096 };
 /// A list in blocks.
 ///
 /// # Invariants
-/// - Every block in `full` has [`BLOCK_ENTRIES`] entries.
+/// - Every block in `full` has `BLOCK_ENTRIES` entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocks<T> {
     full: Vec<Rc<Vec<T>>>,
