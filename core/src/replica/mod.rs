@@ -39,6 +39,7 @@ mod checkpoints;
 mod credentials;
 mod door;
 mod duties;
+mod ending;
 mod inbound;
 mod jobs;
 mod log_lane;
@@ -49,8 +50,10 @@ mod proposals;
 mod reads;
 mod recovery;
 mod request;
+mod service;
 mod storage;
 mod transfer;
+mod view;
 mod watches;
 mod writes;
 
@@ -68,8 +71,8 @@ use inbound::{Installed, Taken};
 use jobs::Jobs;
 use machine::Machine;
 use peers::Peers;
-use proposals::{Proposals, Way};
-use reads::{EarlyReads, Read, Reads};
+use proposals::Proposals;
+use reads::{EarlyReads, Reads};
 use storage::Storage;
 use watches::Watches;
 use writes::Writes;
@@ -78,14 +81,7 @@ use crate::disk::{DiskFailure, Lane, Ticket};
 use crate::identity::MemberId;
 use crate::raft::{self, Index, LogBatch, Notice, Position, Raft, RoleName};
 use crate::random::Random;
-use crate::store::State;
-use crate::store::command::Body;
-use crate::store::membership::Membership;
-use crate::store::v2::auth::Claim;
-use crate::time::{Duration, Instant, Now};
-
-/// How long a member that was asked to go tries to hand leadership over.
-const HANDOVER_TIME: Duration = Duration::from_secs(1);
+use crate::time::{Instant, Now};
 
 /// One member's consensus, log and state. Made by [`Recovery`].
 pub struct Replica {
@@ -183,7 +179,7 @@ impl Replica {
         }
         let duty =
             (self.raft.role() == RoleName::Leader).then(|| self.now.monotonic + Duties::interval());
-        let handover = self.stopping_since.map(|since| since + HANDOVER_TIME);
+        let handover = self.stopping_since.map(|since| since + ending::HANDOVER_TIME);
         [
             self.proposals.writes.deadline(),
             self.reads.deadline(),
@@ -284,138 +280,6 @@ impl Replica {
     fn on_disconnected(&mut self, peer: MemberId) {
         self.peers.disconnected(peer);
         self.raft.reachable(self.now.monotonic, peer, false, &mut self.out);
-    }
-
-    fn on_request(&mut self, id: RequestId, request: Request, effects: &mut Effects) {
-        let reads = self.reads.len() + self.early.len();
-        let waiting = self.proposals.writes.len() + reads + self.jobs.len();
-        self.count_v2(&request);
-        let refused = admission::refuse(&self.admission_view(waiting), &request);
-        if let Some(failure) = refused {
-            self.reply(id, Err(failure), effects);
-            return;
-        }
-        match request {
-            Request::V2Write(write) => self.write(Some(id), None, Body::V2(write), effects),
-            Request::V3Write(write) => self.write(Some(id), None, Body::V3(write), effects),
-            Request::OnBehalf { claim, request } => self.on_behalf(id, claim, *request, effects),
-            Request::V2Auth { change, password } => {
-                self.change_auth(id, change, password, None, effects);
-            }
-            Request::Authenticate { user, password } => {
-                self.authenticate(id, user, password, effects);
-            }
-            Request::Publish { name, client_urls } => {
-                let body = Body::Publish { member: self.member, name, client_urls };
-                self.write(Some(id), None, body, effects);
-            }
-            Request::ChangeMembership(change) => {
-                self.write(Some(id), None, Body::Membership(change), effects);
-            }
-            Request::TransferLeadership(target) => {
-                let now = self.now.monotonic;
-                let begun = self.raft.transfer(now, Some(target), &mut self.out);
-                let outcome = begun.map(|()| Response::Done);
-                self.reply(id, outcome.map_err(|_| Failure::BadTransferee), effects);
-            }
-            Request::Secret(length) => {
-                effects.push(Effect::Job(self.jobs.begin(id), Job::Secret(length)));
-            }
-            read => self.read(id, read, effects),
-        }
-    }
-
-    /// etcd looks up its auth switch in the store for each keys request, and counts that.
-    fn count_v2(&mut self, request: &Request) {
-        let asked = request.asked();
-        if matches!(asked, Request::V2Write(_) | Request::V2Get { .. } | Request::V2Watch(_)) {
-            self.machine.state_mut().v2_mut().count_auth_read();
-        }
-    }
-
-    fn admission_view(&self, waiting: usize) -> admission::View<'_> {
-        admission::View {
-            now: self.now.monotonic,
-            options: &self.options,
-            state: self.machine.state(),
-            member: self.member,
-            peers: &self.peers,
-            raft: &self.raft,
-            waiting,
-            log_is_full: self.storage.is_full(),
-            stopping: self.stopping_since.is_some(),
-        }
-    }
-
-    /// The table of waiting clients, and what proposing needs beside it.
-    fn way<'a>(&'a mut self, effects: &'a mut Effects) -> (&'a mut Proposals, Way<'a>) {
-        let Self { now, options, raft, peers, proposals, machine, .. } = self;
-        let membership = machine.state().membership();
-        (proposals, Way { now: *now, options, raft, peers, membership, effects })
-    }
-
-    /// Proposes a command, or passes it on. Without a request the member asks on its own behalf.
-    fn write(
-        &mut self,
-        request: Option<RequestId>,
-        claim: Option<&Claim>,
-        body: Body,
-        effects: &mut Effects,
-    ) {
-        let user = Claim::encode(claim);
-        let (proposals, mut way) = self.way(effects);
-        if let Some((request, failure)) = proposals.begin(request, user, body, &mut way) {
-            self.reply(request, Err(failure), effects);
-        }
-    }
-
-    fn read(&mut self, id: RequestId, request: Request, effects: &mut Effects) {
-        let linearizable = admission::is_linearizable(&request);
-        let since = self.now.monotonic;
-        let deadline = proposals::deadline(self.now, &self.options);
-        let read = Read { id, request, since, deadline };
-        if linearizable {
-            self.reads.gather(read);
-        } else if self.machine.has_caught_up() {
-            self.answer(read, effects);
-        } else {
-            self.early.push(read);
-        }
-    }
-
-    /// Answers a read from the applied state.
-    fn answer(&mut self, read: Read, effects: &mut Effects) {
-        let id = read.id;
-        let (request, claim) = read.request.split();
-        let outcome = match request {
-            Request::V2Watch(watch) => Ok(self.watch(id, &watch, claim.as_ref())),
-            Request::Members { .. } => {
-                let members = self.machine.state().membership().members.values();
-                Ok(Response::Members(members.cloned().collect()))
-            }
-            Request::Barrier | Request::CaughtUp => Ok(Response::Done),
-            store_read => match self.machine.read(id, &store_read, claim.as_ref()) {
-                Some(outcome) => outcome,
-                None => return,
-            },
-        };
-        self.reply(id, outcome, effects);
-    }
-
-    fn on_job(&mut self, id: JobId, result: JobResult, effects: &mut Effects) {
-        match (self.jobs.finish(id), result) {
-            (Some(request), JobResult::Secret(secret)) => {
-                self.reply(request, Ok(Response::Secret(secret)), effects);
-            }
-            (_, result) => self.on_credentials(id, result, effects),
-        }
-    }
-
-    fn on_cancel(&mut self, id: RequestId) {
-        self.jobs.cancel(id);
-        self.watches.close(id, self.machine.state_mut());
-        self.machine.cancel(id);
-        self.credentials.cancel(id);
     }
 
     fn on_durable(&mut self, lane: Lane, ticket: Ticket, effects: &mut Effects) {
@@ -590,143 +454,8 @@ impl Replica {
         effects.push(Effect::Notice(notice));
     }
 
-    fn on_stop(&mut self) {
-        if self.stopping_since.is_none() {
-            self.stopping_since = Some(self.now.monotonic);
-            // A member that cannot hand over simply goes; the others elect.
-            let _ = self.raft.transfer(self.now.monotonic, None, &mut self.out);
-        }
-    }
-
-    /// A member that was removed goes, but a leader not before a majority knows of it (or it has
-    /// waited for that long enough).
-    fn advance_removal(&mut self, effects: &mut Effects) {
-        let Some(since) = self.removed_since else { return };
-        let leads = self.raft.role() == RoleName::Leader;
-        let patient = self.now.monotonic.since(since) < self.options.raft.election_timeout;
-        if !(leads && patient) {
-            self.stop(StopReason::Removed, effects);
-        }
-    }
-
-    fn advance_stop(&mut self, effects: &mut Effects) {
-        let Some(since) = self.stopping_since else { return };
-        let alone = self.machine.state().membership().members.len() <= 1;
-        let leads = self.raft.role() == RoleName::Leader;
-        let patient = self.now.monotonic.since(since) < HANDOVER_TIME;
-        if !(leads && patient && !alone) {
-            self.stop(StopReason::Asked, effects);
-        }
-    }
-
-    fn stop(&mut self, reason: StopReason, effects: &mut Effects) {
-        if self.stopped {
-            return;
-        }
-        let reads = self.reads.drain().into_iter().chain(self.early.release());
-        let waiting = self.proposals.writes.drain().into_iter().chain(reads.map(|read| read.id));
-        let at_jobs = self.jobs.drain().into_iter().chain(self.credentials.drain());
-        for request in waiting.chain(at_jobs) {
-            self.reply(request, Err(Failure::Stopped), effects);
-        }
-        self.stopped = true;
-        effects.push(Effect::Stop(reason));
-    }
-
     fn reply(&self, id: RequestId, outcome: Result<Response, Failure>, effects: &mut Effects) {
         effects.push(Effect::Reply(id, Reply { header: self.header(), outcome }));
-    }
-
-    /// This member's own view of itself.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        let state = self.machine.state();
-        let membership = state.membership();
-        Status {
-            cluster: membership.cluster,
-            member: self.member,
-            leader: self.raft.leader(),
-            role: self.raft.role(),
-            term: self.raft.term(),
-            commit_index: self.raft.commit_index(),
-            applied_index: self.machine.applied().index,
-            state_bytes: state.bytes(),
-            disk_bytes: self.storage.disk_bytes(),
-            is_learner: membership.members.get(&self.member).is_some_and(|m| m.is_learner),
-        }
-    }
-
-    /// What every answer tells beside its content, as of now.
-    #[must_use]
-    pub fn header(&self) -> Header {
-        let state = self.machine.state();
-        Header {
-            term: self.raft.term(),
-            commit_index: self.raft.commit_index(),
-            revision: state.revision(),
-            v2_index: state.v2().index(),
-        }
-    }
-
-    /// Changes of this member's clients whose outcome is not known yet.
-    #[must_use]
-    pub fn writes_waiting(&self) -> usize {
-        self.proposals.writes.len()
-    }
-
-    /// The members, as applied here.
-    #[must_use]
-    pub fn membership(&self) -> &Membership {
-        self.machine.state().membership()
-    }
-
-    /// Whether `--strict-reconfig-check` lets a member be added as etcd 3.4 understands it: every
-    /// voter has been connected for five seconds. Later releases, and
-    /// [`Request::ChangeMembership`], are content with a majority.
-    #[must_use]
-    pub fn passes_full_check(&self, now: Instant) -> bool {
-        let view = admission::View { now, ..self.admission_view(0) };
-        !self.options.strict_reconfig_check || admission::connects_all(&view)
-    }
-
-    /// The applied state, read only: for statistics and the simulator's checkers.
-    #[must_use]
-    pub fn state(&self) -> &State {
-        self.machine.state()
-    }
-
-    /// The consensus state, read only: for the simulator's checkers.
-    #[must_use]
-    pub fn raft(&self) -> &Raft {
-        &self.raft
-    }
-
-    /// The replicated cluster version (`3.5.0`), once decided.
-    #[must_use]
-    pub fn cluster_version(&self) -> Option<&str> {
-        self.machine.state().cluster_version()
-    }
-
-    /// The highest entry that this peer ever acknowledged to this member; told in handshakes, so
-    /// that a member whose disk went back in time learns of it.
-    #[must_use]
-    pub fn acknowledged_by(&self, peer: MemberId) -> Position {
-        self.peers.acknowledged_by(peer)
-    }
-
-    /// The applied index and the hash of the state there; none while long work is unfinished.
-    #[must_use]
-    pub fn state_hash(&self) -> Option<(Index, u64)> {
-        Some((self.machine.applied().index, self.machine.state().hash()?))
-    }
-
-    /// Panics if an invariant is broken; for the simulator and the fuzzer.
-    pub fn check(&self) {
-        self.raft.check();
-        self.storage.check();
-        self.machine.state().check();
-        let durable = self.raft.applicable_index();
-        assert!(self.machine.applied().index <= durable, "only durable entries are applied");
     }
 }
 
