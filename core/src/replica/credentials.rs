@@ -52,8 +52,17 @@ pub(super) struct Unhashed {
 #[derive(Debug)]
 enum Task {
     Secret,
-    Verify { user: Bytes, digest: Option<Digest>, waiters: Vec<Waiter> },
-    Hash { unhashed: Unhashed, waiter: Option<Waiter> },
+    Verify {
+        user: Bytes,
+        digest: Option<Digest>,
+        /// What the digest is of, while there is no secret to make it.
+        given: Option<(PasswordHash, Password)>,
+        waiters: Vec<Waiter>,
+    },
+    Hash {
+        unhashed: Unhashed,
+        waiter: Option<Waiter>,
+    },
 }
 
 /// What is known of a password.
@@ -122,8 +131,11 @@ impl Credentials {
         if self.secret.is_none() && !self.tasks.values().any(|task| matches!(task, Task::Secret)) {
             jobs.push((self.begin(ids.next_id(), Task::Secret), Job::Secret(SECRET_BYTES)));
         }
-        let id =
-            self.begin(ids.next_id(), Task::Verify { user, digest, waiters: Vec::from([waiter]) });
+        let given = digest.is_none().then(|| (hash.clone(), password.clone()));
+        let id = self.begin(
+            ids.next_id(),
+            Task::Verify { user, digest, given, waiters: Vec::from([waiter]) },
+        );
         jobs.push((id, Job::VerifyPassword { hash: hash.clone(), password }));
         Verdict::Asked(jobs)
     }
@@ -161,7 +173,7 @@ impl Credentials {
     pub(super) fn finished(&mut self, id: JobId, result: JobResult) -> Finished {
         match (self.tasks.remove(&id), result) {
             (Some(Task::Secret), JobResult::Secret(secret)) => {
-                self.secret = Some(secret);
+                self.on_secret(secret);
                 Finished::Nothing
             }
             (Some(Task::Verify { digest, waiters, .. }), JobResult::Verified(right)) => {
@@ -180,6 +192,18 @@ impl Credentials {
             // Nobody waits for it any more, or the driver answers what was not asked.
             _ => Finished::Nothing,
         }
+    }
+
+    /// From now on what is found can be remembered, the checks under way included.
+    fn on_secret(&mut self, secret: Bytes) {
+        for task in self.tasks.values_mut() {
+            if let Task::Verify { user, digest: missing, given, .. } = task
+                && let Some((hash, password)) = given.take()
+            {
+                *missing = Some(digest(&secret, user, &hash, &password));
+            }
+        }
+        self.secret = Some(secret);
     }
 
     /// The client is gone. A job that was begun is not stopped.
@@ -324,11 +348,17 @@ mod tests {
 
     fn with_secret() -> Fixture {
         let mut fixture = Fixture::default();
-        let asked = jobs(fixture.ask(1, "h", "x"));
+        let asked = jobs(fixture.ask(1, "h", "first"));
         assert_eq!(asked.len(), 2, "the secret is drawn beside the first check");
         fixture.finished(asked[0], JobResult::Secret(Bytes::from("secret")));
         fixture.finished(asked[1], JobResult::Verified(true));
         fixture
+    }
+
+    #[test]
+    fn the_first_password_is_remembered_like_any_other() {
+        let mut fixture = with_secret();
+        assert!(matches!(fixture.ask(2, "h", "first"), Verdict::Known(true)));
     }
 
     #[test]
@@ -395,9 +425,9 @@ mod tests {
     #[test]
     fn nothing_printed_shows_a_password() {
         let mut fixture = with_secret();
-        let shown = alloc::format!("{:?}", fixture.ask(2, "stored", "given"));
+        let shown = alloc::format!("{:?}", fixture.ask(2, "stored", "sesame"));
         let all = alloc::format!("{shown} {:?}", fixture.credentials);
-        assert!(!all.contains("stored") && !all.contains("given"), "{all}");
+        assert!(!all.contains("stored") && !all.contains("sesame"), "{all}");
         assert!(!alloc::format!("{:?}", fixture.credentials.secret).is_empty());
     }
 }
