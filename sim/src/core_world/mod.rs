@@ -16,30 +16,29 @@
 mod claims;
 mod clients;
 pub(crate) mod clock;
+mod connections;
+mod effects;
 mod figure_8;
 mod finale;
 pub(crate) mod member;
 mod membership;
 mod nemesis;
+mod process;
 mod queue;
 mod step;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use quorra_core::disk::Lane;
 use quorra_core::identity::{ClusterId, MemberId};
-use quorra_core::raft::{Notice, RoleName};
-use quorra_core::replica::{
-    Effect, Effects, Input, Message, Reply, RequestId, Response, StopReason,
-};
+use quorra_core::raft::RoleName;
+use quorra_core::replica::{Input, RequestId};
 use quorra_core::store::membership::Member as Identity;
 
 use crate::callers::Callers;
 use crate::chance::{Chance, nanos};
 use crate::check::consensus::Consensus;
-use crate::check::{Verdict, Violation, require};
-use crate::disk::{Condition, Crash, Disk};
+use crate::check::{Verdict, Violation};
+use crate::disk::{Condition, Disk};
 use crate::faults::Swarm;
 use crate::history::History;
 use crate::network::Network;
@@ -48,19 +47,10 @@ use crate::trace::Trace;
 use crate::workload::Workload;
 use clients::Client;
 use clock::{Clock, Skew};
-use figure_8::{Figure8, Heard};
-use member::{Inbox, Member, Process, Standing, view};
+use figure_8::Figure8;
+use member::{Member, Standing};
 use queue::{Event, Queue};
-use step::{Step, Summary};
-
-/// How often connections are looked after.
-const DIAL_INTERVAL: u64 = 20_000_000;
-/// What a driver's turn takes.
-const TURN: u64 = 50_000;
-/// How soon a write is tried again that a member had no room for.
-const PROBE_INTERVAL: u64 = 100_000_000;
-/// More effects than this from one turn are work without bound.
-const EFFECTS_MAX: usize = 20_000;
+use step::Step;
 
 /// Who waits for a reply.
 #[derive(Clone, Copy, Debug)]
@@ -220,371 +210,6 @@ impl CoreWorld {
         }
     }
 
-    // --- Processes.
-
-    /// Starts a member from what its disk holds.
-    fn start(&mut self, seat: usize) -> Verdict {
-        let first = self.first_members(seat);
-        let seed = self.chance.bits();
-        let member = &mut self.members[seat];
-        if member.process.is_some() || member.held_down || member.standing != Standing::Member {
-            return Ok(());
-        }
-        member.incarnation += 1;
-        let bootstrap = member::bootstrap(self.cluster, member.id(), first);
-        let options = member::options(&self.swarm.knobs, member.id(), member.incarnation, seed);
-        let now = member.clock.read(self.now);
-        let replica = member::recover(&mut member.disk, options, Some(bootstrap), now)
-            .map_err(|error| Violation(format!("m{seat} cannot start: {error}")))?;
-        let (incarnation, applied) = (member.incarnation, replica.status().applied_index.0);
-        self.trace.record(self.now, &Step::Started { seat, incarnation, applied });
-        let inbox = Inbox::default();
-        member.process = Some(Process {
-            replica,
-            inbox,
-            turn: None,
-            paused: 0,
-            compared: None,
-            votes: false,
-            dies_after: None,
-        });
-        self.observe(seat)?;
-        self.wake(seat, self.now);
-        Ok(())
-    }
-
-    /// Ends a member's process.
-    fn crash(&mut self, seat: usize, how: Crash) {
-        let member = &mut self.members[seat];
-        if member.process.take().is_none() && how == Crash::Process {
-            return;
-        }
-        member.disk.crash(how);
-        let vote = member.newest_vote.take();
-        if let Some(vote) = vote.filter(|_| self.plant == Some(Plant::VoteNotPersisted)) {
-            member.disk.take_back(vote);
-        }
-        let id = member.id();
-        self.trace.record(self.now, &Step::Crashed { seat, how });
-        self.consensus.ended(id);
-        for other in (0..self.members.len()).filter(|other| *other != seat) {
-            if self.network.connect(seat, other, false) {
-                self.trace.record(self.now, &Step::Connected { a: seat, b: other, up: false });
-                let gone = Input::Disconnected(id);
-                let incarnation = self.members[other].incarnation;
-                self.tell(other, incarnation, |inbox| &mut inbox.peers, gone);
-            }
-        }
-        self.lose_requests(seat);
-    }
-
-    /// Puts an input into a member's inbox, if it still lives in that incarnation.
-    fn tell(
-        &mut self,
-        seat: usize,
-        incarnation: u64,
-        part: impl FnOnce(&mut Inbox) -> &mut Vec<Input>,
-        input: Input,
-    ) {
-        let member = &mut self.members[seat];
-        if member.incarnation != incarnation {
-            return;
-        }
-        if let Some(process) = &mut member.process {
-            part(&mut process.inbox).push(input);
-            let delay = self.chance.between(0, TURN);
-            self.wake(seat, self.now + delay);
-        }
-    }
-
-    /// Sees to it that a member takes a turn at that time or earlier.
-    fn wake(&mut self, seat: usize, time: u64) {
-        let member = &mut self.members[seat];
-        let Some(process) = &mut member.process else { return };
-        let time = time.max(process.paused);
-        if process.turn.is_none_or(|turn| turn > time) {
-            process.turn = Some(time);
-            self.queue.push(time, Event::Turn(seat, member.incarnation));
-        }
-    }
-
-    fn on_turn(&mut self, seat: usize, incarnation: u64) -> Verdict {
-        let member = &mut self.members[seat];
-        let Some(process) = &mut member.process else { return Ok(()) };
-        if member.incarnation != incarnation || process.turn != Some(self.now) {
-            return Ok(());
-        }
-        process.turn = None;
-        if process.paused > self.now {
-            let paused = process.paused;
-            self.wake(seat, paused);
-            return Ok(());
-        }
-        let now = member.clock.read(self.now);
-        let inbox = std::mem::take(&mut process.inbox);
-        let mut inputs = inbox.peers;
-        inputs.extend(inbox.disk);
-        if process.replica.deadline() <= now.monotonic {
-            inputs.push(Input::Tick);
-        }
-        inputs.extend(inbox.clients);
-        inputs.push(Input::Flush);
-        let mut effects = Effects::new();
-        let before = (process.replica.raft().hard_state(), process.replica.raft().last());
-        for input in inputs {
-            let mut now = now;
-            if self.plant == Some(Plant::HastyLeader) && matches!(input, Input::Tick) {
-                now.wall.0 += 1_000_000_000;
-            }
-            process.replica.step(now, input, &mut effects);
-        }
-        let after = (process.replica.raft().hard_state(), process.replica.raft().last());
-        process.votes = before.0 != after.0 && before.1 == after.1;
-        if self.chance.per_mille(20) {
-            process.replica.check();
-        }
-        let dies_after = process.dies_after.take();
-        self.perform(seat, effects, dies_after)?;
-        if self.members[seat].process.is_some() {
-            self.observe(seat)?;
-            self.wake_at_deadline(seat);
-        }
-        Ok(())
-    }
-
-    fn wake_at_deadline(&mut self, seat: usize) {
-        let member = &self.members[seat];
-        if let Some(replica) = member.replica() {
-            let due = member.clock.time_of(replica.deadline());
-            self.wake(seat, due.max(self.now + TURN));
-        }
-    }
-
-    /// Compares what a member shows with what any member ever showed.
-    fn observe(&mut self, seat: usize) -> Verdict {
-        let member = &mut self.members[seat];
-        let id = member.id();
-        let Some(process) = &mut member.process else { return Ok(()) };
-        let view = view(&process.replica, process.compared);
-        process.compared = view.state_hash.map(|(index, _)| index).or(process.compared);
-        let raft = process.replica.raft();
-        self.consensus.shows(self.now, id, view, |index| raft.entry(index))?;
-        if view.state_hash.is_some() {
-            self.consensus.names(id, view.applied_index, process.replica.membership())?;
-        }
-        let step = Step::Shows {
-            seat,
-            term: view.term.0,
-            leads: view.leads,
-            commit: view.commit_index.0,
-            applied: view.applied_index.0,
-            hash: view.state_hash.map_or(0, |(_, hash)| hash),
-        };
-        self.trace.record(self.now, &step);
-        Ok(())
-    }
-
-    // --- Effects.
-
-    /// Carries out a turn's effects in order; the process may die before it is through.
-    fn perform(&mut self, seat: usize, mut effects: Effects, dies_after: Option<usize>) -> Verdict {
-        let mut performed = 0;
-        while let Some(effect) = effects.pop() {
-            if dies_after == Some(performed) {
-                break;
-            }
-            self.perform_one(seat, effect)?;
-            if self.members[seat].process.is_none() {
-                return Ok(());
-            }
-            performed += 1;
-        }
-        if dies_after.is_some() {
-            self.crash(seat, Crash::Process);
-            let delay = self.chance.time(Duration::from_millis(1), Duration::from_secs(3));
-            self.queue.push(self.now + nanos(delay), Event::Start(seat));
-        }
-        require(performed < EFFECTS_MAX, || format!("m{seat} wants {performed} things in a turn"))
-    }
-
-    fn perform_one(&mut self, seat: usize, effect: Effect) -> Verdict {
-        let incarnation = self.members[seat].incarnation;
-        match effect {
-            Effect::Disk(lane, ticket, ops) => {
-                let operations = ops.len();
-                let step = Step::Submitted { seat, lane, ticket: ticket.0, operations };
-                self.trace.record(self.now, &step);
-                if self.plant == Some(Plant::AckBeforeSync) && lane == Lane::Log {
-                    let lie = Input::Durable(lane, ticket);
-                    self.tell(seat, incarnation, |inbox| &mut inbox.disk, lie);
-                }
-                let member = &mut self.members[seat];
-                if lane == Lane::Log {
-                    let votes = member.process.as_ref().is_some_and(|process| process.votes);
-                    member.note_vote(&ops, votes);
-                }
-                member.disk.submit(lane, ticket, ops);
-                self.begin_lane(seat, lane);
-            }
-            Effect::Read(id, read) => {
-                let (low, high) = self.swarm.disk_latency;
-                let done = self.now + nanos(self.chance.time(low, high));
-                self.queue.push(done, Event::ReadDone(seat, incarnation, id, read));
-            }
-            Effect::Send(to, message) => self.send(seat, to, message)?,
-            Effect::Reply(id, reply) => self.on_reply(seat, id, reply)?,
-            Effect::Job(id, job) => {
-                let result = job.simulated();
-                self.tell(seat, incarnation, |inbox| &mut inbox.disk, Input::Job(id, result));
-            }
-            Effect::Members => {}
-            Effect::Notice(notice) => {
-                self.trace.record(self.now, &Step::Notice { seat, notice });
-                if matches!(notice, Notice::Role { role: RoleName::Leader, .. }) {
-                    self.on_coronation(seat);
-                }
-            }
-            Effect::Stop(reason) => self.on_stop(seat, reason)?,
-        }
-        Ok(())
-    }
-
-    fn on_stop(&mut self, seat: usize, reason: StopReason) -> Verdict {
-        self.trace.record(self.now, &Step::Stopped { seat, reason });
-        match reason {
-            StopReason::Removed => {
-                self.members[seat].standing = Standing::Removed;
-                self.crash(seat, Crash::Process);
-            }
-            StopReason::Disk(..) => {
-                self.crash(seat, Crash::Power);
-                let delay = self.chance.between(1_000_000, 2_000_000_000);
-                self.queue.push(self.now + delay, Event::Start(seat));
-            }
-            StopReason::Asked => {
-                self.crash(seat, Crash::Process);
-                self.queue.push(self.now + 1_000_000, Event::Start(seat));
-            }
-            StopReason::UnknownCommand(index) => {
-                return Err(Violation(format!("m{seat} does not understand entry {index}")));
-            }
-        }
-        Ok(())
-    }
-
-    fn begin_lane(&mut self, seat: usize, lane: Lane) {
-        let member = &mut self.members[seat];
-        if let Some(duration) = member.disk.begin(lane) {
-            let done = self.now + nanos(duration).max(1);
-            self.queue.push(done, Event::LaneDone(seat, member.incarnation, lane));
-        }
-    }
-
-    fn on_lane_done(&mut self, seat: usize, incarnation: u64, lane: Lane) {
-        let member = &mut self.members[seat];
-        if member.incarnation != incarnation || member.process.is_none() {
-            return;
-        }
-        let answer = member.disk.finish(lane);
-        self.trace.record(self.now, &Step::Disk { seat, lane, answer });
-        let ticket = quorra_core::disk::Ticket(answer.ticket);
-        let input = match answer.failure {
-            None => Input::Durable(lane, ticket),
-            Some(failure) => Input::Failed(lane, ticket, failure.into()),
-        };
-        let lied = self.plant == Some(Plant::AckBeforeSync) && lane == Lane::Log;
-        if !(lied && answer.failure.is_none()) {
-            self.tell(seat, incarnation, |inbox| &mut inbox.disk, input);
-        }
-        self.begin_lane(seat, lane);
-    }
-
-    // --- The network.
-
-    fn send(&mut self, from: usize, to: MemberId, message: Message) -> Verdict {
-        let Some(&to_seat) = self.seats.get(&to) else {
-            return Err(Violation(format!("m{from} speaks to {to}, who is nobody")));
-        };
-        if self.members[to_seat].id() != to {
-            return Ok(());
-        }
-        if let Message::Raft(message) = &message {
-            self.consensus.sent(self.members[from].id(), to, message)?;
-            self.check_claim(from, to, message)?;
-        }
-        let heard = self.overhear(from, to_seat, &message);
-        let repeatable = matches!(message, Message::Raft(_));
-        let arrivals = self.network.deliveries(self.now, from, to_seat, repeatable);
-        let copies = arrivals.len();
-        let step = Step::Sent { from, to: to_seat, message: Summary::of(&message), copies };
-        self.trace.record(self.now, &step);
-        let incarnation = self.members[to_seat].incarnation;
-        let sender = (from, self.members[from].id());
-        for arrival in arrivals {
-            let message = message.clone();
-            let event = Event::Deliver { sender, to: to_seat, incarnation, message };
-            self.queue.push(arrival, event);
-        }
-        if heard == Heard::Stake {
-            self.silence(from);
-        }
-        Ok(())
-    }
-
-    fn on_delivery(
-        &mut self,
-        (from, id): (usize, MemberId),
-        to: usize,
-        incarnation: u64,
-        message: Message,
-    ) {
-        let step = Step::Arrived { from, to, message: Summary::of(&message) };
-        self.trace.record(self.now, &step);
-        let input = Input::Peer(id, message);
-        self.tell(to, incarnation, |inbox| &mut inbox.peers, input);
-    }
-
-    /// Connections come up between running members that reach each other; those over a cut link
-    /// break sooner or later.
-    fn on_dial(&mut self) -> Verdict {
-        self.queue.push(self.now + DIAL_INTERVAL, Event::Dial);
-        for a in 0..self.members.len() {
-            for b in 0..a {
-                let run = self.members[a].process.is_some() && self.members[b].process.is_some();
-                let whole = self.network.is_whole(a, b);
-                let connected = self.network.is_connected(a, b);
-                if run && whole && !connected {
-                    self.connect(a, b, true);
-                } else if connected && !whole && self.chance.per_mille(20) {
-                    self.connect(a, b, false);
-                }
-            }
-        }
-        self.start_added();
-        self.advance_figure_8();
-        self.replace_wiped();
-        Ok(())
-    }
-
-    fn connect(&mut self, a: usize, b: usize, up: bool) {
-        if !self.network.connect(a, b, up) {
-            return;
-        }
-        self.trace.record(self.now, &Step::Connected { a, b, up });
-        for (seat, other) in [(a, b), (b, a)] {
-            let (id, peer) = (self.members[seat].id(), self.members[other].id());
-            let remembered = self.members[other].replica().map(|peer| peer.acknowledged_by(id));
-            let input = match remembered {
-                Some(acknowledged) if up => Input::Connected { peer, acknowledged },
-                _ => Input::Disconnected(peer),
-            };
-            let incarnation = self.members[seat].incarnation;
-            self.tell(seat, incarnation, |inbox| &mut inbox.peers, input);
-        }
-    }
-
-    // --- Looking around.
-
     /// What a member's log begins with: the first configuration, if it belongs to it.
     fn first_members(&self, seat: usize) -> Vec<Identity> {
         if self.members[seat].founder { self.founders.clone() } else { Vec::new() }
@@ -604,33 +229,6 @@ impl CoreWorld {
             .into_iter()
             .filter(leads)
             .max_by_key(|seat| self.members[*seat].replica().map(|replica| replica.raft().term()))
-    }
-
-    fn on_reply(&mut self, seat: usize, id: RequestId, reply: Reply) -> Verdict {
-        let Some((asked, _, waiting)) = self.waiting.remove(&id) else {
-            return Err(Violation(format!("m{seat} replies to {id:?}, which nobody waits for")));
-        };
-        assert_eq!(asked, seat, "requests are named once in a world");
-        let member = self.members[seat].id();
-        if matches!(reply.outcome, Ok(Response::V2(_) | Response::V3(_))) {
-            self.consensus.tells(member, reply.header.revision, reply.header.v2_index)?;
-        }
-        match waiting {
-            Waiting::Nemesis => Ok(()),
-            Waiting::Client { client, operation } => {
-                self.end_operation(seat, operation, reply);
-                self.rest(client);
-                Ok(())
-            }
-            Waiting::Probe { operation } => {
-                let refused = reply.outcome.is_err();
-                self.end_operation(seat, operation, reply);
-                if refused {
-                    self.queue.push(self.now + PROBE_INTERVAL, Event::Probe(seat));
-                }
-                Ok(())
-            }
-        }
     }
 }
 
