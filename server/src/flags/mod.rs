@@ -142,8 +142,8 @@ fn command() -> Command {
             "Each flag is also an environment variable: --data-dir is ETCD_DATA_DIR.\n\
              Known from etcd, but only their defaults are accepted:\n{}\n\
              Known from etcd, but without an effect here:\n{}",
-            names(&[Support::Missing, Support::Refused]),
-            names(&[Support::Moot])
+            names(Support::Refused),
+            names(Support::Moot)
         ))
         .args(table::all().enumerate().map(|(order, flag)| argument(flag, order)))
         .arg(
@@ -157,10 +157,10 @@ fn command() -> Command {
 }
 
 /// The names of the flags that are supported like that, in indented lines.
-fn names(supports: &[Support]) -> String {
+fn names(support: Support) -> String {
     let mut lines = String::new();
     let mut width = 0;
-    for flag in table::all().filter(|flag| supports.contains(&flag.support)) {
+    for flag in table::all().filter(|flag| flag.support == support) {
         if width == 0 || width + flag.name.len() > NAMES_WIDTH {
             lines.push_str(if width == 0 { "  " } else { "\n  " });
             width = 0;
@@ -192,7 +192,7 @@ fn argument(flag: Flag, order: usize) -> Arg {
             flag.text.trim_end_matches('.'),
             flag.default
         )),
-        Support::Missing | Support::Refused | Support::Moot => argument.hide(true),
+        Support::Refused | Support::Moot => argument.hide(true),
     }
 }
 
@@ -267,10 +267,6 @@ fn check_support(given: &Given, warnings: &mut Vec<String>) -> Result<(), Refusa
         };
         match flag.support {
             Support::Works(_) => {}
-            Support::Missing => {
-                let reason = format!("--{} is not supported by this build of quorra", flag.name);
-                return Err(Refusal::verifying(&reason));
-            }
             Support::Refused => {
                 let reason = format!("--{}={value} is not supported: {}", flag.name, flag.text);
                 return Err(Refusal::verifying(&reason));

@@ -1,14 +1,13 @@
 //! Every flag that etcd knows, with what becomes of it here.
 //!
-//! A flag that this build does not act on is never silently dropped: [`Support::Missing`] and
-//! [`Support::Refused`] ones refuse to start with anything but their default, [`Support::Moot`]
-//! ones warn.
+//! A flag that does nothing here is never silently dropped: [`Support::Refused`] ones refuse to
+//! start with anything but their default, [`Support::Moot`] ones warn.
 
 mod others;
 mod working;
 
 use Kind::{Bool, Duration, Number, OneOf, Text, Urls};
-use others::{MISSING, MOOT, REFUSED};
+use others::{MOOT, REFUSED};
 use working::WORKING;
 
 /// What a flag's value must look like.
@@ -33,8 +32,6 @@ pub(super) enum Kind {
 pub(super) enum Support {
     /// It works, and stands under this heading of the help.
     Works(&'static str),
-    /// Not built yet: only the default is accepted.
-    Missing,
     /// Only the default is accepted; the flag's text tells why.
     Refused,
     /// It tunes what only etcd has: any value is accepted, with a warning that tells why.
@@ -70,15 +67,8 @@ pub(super) fn all() -> impl Iterator<Item = Flag> {
         support,
         text,
     });
-    let missing = MISSING.iter().map(|&(name, kind, default)| Flag {
-        name,
-        kind,
-        default,
-        support: Support::Missing,
-        text: "",
-    });
     let refused = REFUSED.iter().map(row(Support::Refused));
-    working.chain(missing).chain(refused).chain(MOOT.iter().map(row(Support::Moot)))
+    working.chain(refused).chain(MOOT.iter().map(row(Support::Moot)))
 }
 
 /// The flag of that name.
@@ -192,8 +182,8 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_work_tells_why() {
-        for flag in all().filter(|flag| flag.support != Support::Missing) {
+    fn every_flag_has_a_help_or_tells_why_it_does_not_work() {
+        for flag in all() {
             assert!(!flag.text.is_empty(), "--{}", flag.name);
         }
     }

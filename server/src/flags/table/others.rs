@@ -5,11 +5,6 @@
 use super::Kind;
 use super::Kind::{Bool, Duration, Number, OneOf, Text, Urls};
 
-/// Name, kind, default: not built yet, so only the default is accepted.
-#[rustfmt::skip]
-pub(super) const MISSING: &[(&str, Kind, &str)] = &[
-];
-
 const COMPACTION: &str = "the history of keys is not compacted by this build";
 const V3_DISCOVERY: &str = "a v3 discovery service is not supported; --discovery is v2's";
 const TRACING: &str = "there is no OpenTelemetry exporter";
