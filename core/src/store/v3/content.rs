@@ -3,6 +3,7 @@
 use super::history::{History, Slot};
 use super::key_index::{KeyIndex, Versions};
 use super::removal::{Removal, Removals};
+use super::statistics::Statistics;
 use super::{Interval, LeaseId, Put, Record, Revision};
 use crate::store::hash;
 
@@ -25,6 +26,8 @@ pub(super) struct Content {
     pub(super) live_hash: u64,
     /// Reads below it fail; -1 if the store was never compacted.
     pub(super) compact_revision: i64,
+    /// What was asked for; nothing of the above depends on it.
+    pub(super) statistics: Statistics,
 }
 
 impl Content {
@@ -36,6 +39,7 @@ impl Content {
             removals: Removals::default(),
             live_hash: 0,
             compact_revision: -1,
+            statistics: Statistics::default(),
         }
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Decision {
     lists: Vec<vec::IntoIter<Op>>,
     /// The transaction whose conditions are evaluated now.
     open: Option<Conditions>,
+    /// How many conditions were looked at.
+    compared: u64,
 }
 
 #[derive(Debug)]
@@ -44,6 +46,8 @@ struct Conditions {
     current: Option<Condition>,
     success: Vec<Op>,
     failure: Vec<Op>,
+    /// How many comparisons were looked at: none behind one that does not hold.
+    compared: u64,
 }
 
 #[derive(Debug)]
@@ -58,7 +62,7 @@ impl Decision {
     /// Of the state at `at`.
     pub(super) fn new(txn: Txn, at: Revision) -> Self {
         let open = Some(Conditions::new(txn));
-        Self { at, steps: Vec::new(), lists: Vec::new(), open }
+        Self { at, steps: Vec::new(), lists: Vec::new(), open, compared: 0 }
     }
 
     /// Visits at most `keys` more keys; true when everything is decided.
@@ -68,8 +72,9 @@ impl Decision {
                 let Some(succeeded) = conditions.advance(content, self.at, keys) else {
                     return false;
                 };
-                let Conditions { success, failure, .. } =
+                let Conditions { success, failure, compared, .. } =
                     self.open.take().expect("conditions are open");
+                self.compared += compared;
                 self.steps.push(Step::Begin { succeeded });
                 self.lists.push(if succeeded { success } else { failure }.into_iter());
             }
@@ -92,6 +97,11 @@ impl Decision {
         self.at
     }
 
+    /// How many conditions it took, so far.
+    pub(super) fn compared(&self) -> u64 {
+        self.compared
+    }
+
     /// What is to be done, once everything is decided.
     pub(super) fn finish(self) -> Vec<Step> {
         assert!(self.lists.is_empty() && self.open.is_none(), "a decision is complete");
@@ -106,6 +116,7 @@ impl Conditions {
             current: None,
             success: txn.success,
             failure: txn.failure,
+            compared: 0,
         }
     }
 
@@ -116,7 +127,9 @@ impl Conditions {
                 self.current = self.compares.next().map(Condition::new);
             }
             let Some(condition) = &mut self.current else { return Some(true) };
-            if !condition.advance(content, at, keys)? {
+            let holds = condition.advance(content, at, keys)?;
+            self.compared += 1;
+            if !holds {
                 return Some(false);
             }
             self.current = None;

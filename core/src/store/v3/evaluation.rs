@@ -15,6 +15,7 @@ use super::decision::{Decision, Step};
 use super::history::{Removed, Slot};
 use super::reading::Reading;
 use super::removal::{Ended, Removal};
+use super::statistics::Operations;
 use super::walk::{Progress, Walk};
 use super::{Answer, DeleteRange, Error, Put, Range, Records, Revision, Txn};
 use crate::limits::REMOVALS_PENDING_MAX;
@@ -69,8 +70,11 @@ impl Evaluation {
             let Self::Decide(decision) = core::mem::replace(self, empty) else {
                 panic!("the decision was there a moment ago");
             };
+            let mut operations = Operations::reads(decision.compared());
             let steps = decision.finish();
-            if let Err(error) = check_txn(&steps, content) {
+            let checked = check_txn(&steps, content, &mut operations);
+            content.statistics.count(operations);
+            if let Err(error) = checked {
                 return Some(Err(error));
             }
             *self = Self::Search(Search::new(steps));
@@ -80,6 +84,7 @@ impl Evaluation {
             return None;
         }
         let steps = core::mem::take(&mut search.steps);
+        content.statistics.count(Operations::default().with(&steps));
         Some(Ok(carry_out(steps, search.next, content, keys)))
     }
 }
@@ -242,32 +247,36 @@ pub(super) fn read(
     }
 }
 
-/// The checks of a put by itself, in etcd's order.
-pub(super) fn check_put(put: &Put, content: &Content) -> Result<(), Error> {
+/// The checks of a put by itself, in etcd's order. What they read is added to the operations.
+pub(super) fn check_put(
+    put: &Put,
+    content: &Content,
+    operations: &mut Operations,
+) -> Result<(), Error> {
     check_lease(put)?;
-    check_key(put, content)
+    check_key(put, content, operations)
 }
 
 /// The checks of a transaction, on the state before it: all puts come before all reads (etcd).
-fn check_txn(steps: &[Step], content: &Content) -> Result<(), Error> {
-    check_puts(steps, content)?;
+fn check_txn(steps: &[Step], content: &Content, operations: &mut Operations) -> Result<(), Error> {
+    check_puts(steps, content, operations)?;
     check_ranges(steps, now(content).main, content)
 }
 
 /// The checks of a transaction's puts, on the state before it.
-fn check_puts(steps: &[Step], content: &Content) -> Result<(), Error> {
+fn check_puts(steps: &[Step], content: &Content, operations: &mut Operations) -> Result<(), Error> {
     steps.iter().try_for_each(|step| match step {
-        Step::Put(put) => check_key(put, content).and_then(|()| check_lease(put)),
+        Step::Put(put) => check_key(put, content, operations).and_then(|()| check_lease(put)),
         _ => Ok(()),
     })
 }
 
-fn check_key(put: &Put, content: &Content) -> Result<(), Error> {
-    let needs_key = put.value.is_none() || put.lease.is_none();
-    if needs_key && content.find(&put.key, now(content)).is_none() {
-        return Err(Error::KeyNotFound);
+fn check_key(put: &Put, content: &Content, operations: &mut Operations) -> Result<(), Error> {
+    if !put.needs_key() {
+        return Ok(());
     }
-    Ok(())
+    operations.add_read();
+    content.find(&put.key, now(content)).map(drop).ok_or(Error::KeyNotFound)
 }
 
 /// No lease was ever granted: every one is unknown.

@@ -42,6 +42,7 @@ mod removal;
 mod request;
 mod revision;
 mod snapshot;
+mod statistics;
 pub mod txn;
 mod walk;
 
@@ -58,12 +59,14 @@ pub use request::{
 };
 pub use revision::Revision;
 pub use snapshot::{Loader, Snapshot};
+pub use statistics::Statistics;
 
 use super::WorkId;
 use assembly::{Assembly, Hole};
 use content::Content;
 use decision::Decision;
 use evaluation::{Carried, Evaluation, Task};
+use statistics::Operations;
 
 /// How many blocks of answers a slice looks at to find one that came back.
 const LENT_PER_SLICE: usize = 16;
@@ -139,7 +142,13 @@ impl Store {
     }
 
     fn apply_put(&mut self, put: &Put) -> Finished {
-        evaluation::check_put(put, &self.content)?;
+        let mut operations = Operations::default();
+        let checked = evaluation::check_put(put, &self.content, &mut operations);
+        if checked.is_ok() {
+            operations = Operations::of_put(put);
+        }
+        self.content.statistics.count(operations);
+        checked?;
         self.content.history.begin();
         Ok(evaluation::carry_out_put(put, &mut self.content))
     }
@@ -175,6 +184,7 @@ impl Store {
     /// Reads at the present revision, or at the range's own. Without an answer the read is long,
     /// and [`Self::work`] will answer it under this id.
     pub fn range(&mut self, range: &Range, work: WorkId) -> Option<Finished> {
+        self.content.statistics.count(Operations::reads(1));
         let content = &self.content;
         if range.revision > 0
             && let Err(error) = evaluation::check_revision(range.revision, self.revision(), content)
@@ -209,10 +219,13 @@ impl Store {
             panic!("the task was a decision a moment ago");
         };
         let at = decision.at();
+        let operations = Operations::reads(decision.compared());
         let steps = decision.finish();
         if let Err(error) = evaluation::check_ranges(&steps, at.main, &self.content) {
+            self.content.statistics.count(operations);
             return Some(Err(error));
         }
+        self.content.statistics.count(operations.with(&steps));
         let carried = evaluation::carry_out_reads(steps, at, &self.content, keys);
         self.assemble(queued.work, carried).map(Ok)
     }
@@ -355,6 +368,12 @@ impl Store {
     #[must_use]
     pub fn keys(&self) -> usize {
         self.content.index.len()
+    }
+
+    /// What this member was asked for.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.content.statistics
     }
 
     /// The hash of what is alive, equal on every member at the same log index; none while a

@@ -86,6 +86,13 @@ pub struct Put {
     pub previous: bool,
 }
 
+impl Put {
+    /// Whether the key must be there already, because something of it is kept.
+    pub(super) fn needs_key(&self) -> bool {
+        self.value.is_none() || self.lease.is_none()
+    }
+}
+
 /// A removal of an interval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeleteRange {

@@ -19,6 +19,7 @@ use super::content::Content;
 use super::history::{History, Placed, Slot};
 use super::key_index::{KeyIndex, Versions};
 use super::removal::Removals;
+use super::statistics::Statistics;
 use super::{Interval, Record, Revision, Store};
 use crate::codec::{DecodeError, Reader, Write};
 
@@ -241,6 +242,7 @@ impl Loader {
             removals: Removals::default(),
             live_hash: self.live_hash,
             compact_revision: self.compact_revision,
+            statistics: Statistics::default(),
         };
         Ok(Store::with_content(content, slice_keys))
     }

@@ -9,6 +9,7 @@ mod families;
 
 use bytes::Bytes;
 use quorra_core::raft::RoleName;
+use quorra_core::store::v3;
 
 use self::families::Families;
 use super::front::{VERSION, respond};
@@ -124,6 +125,7 @@ fn store(families: &mut Families, view: View<'_>) {
         "The revision of the last compaction in store.",
         v3.compact_revision() as f64,
     );
+    operations(families, v3.statistics());
     families.histogram(
         "etcd_disk_wal_fsync_duration_seconds",
         "The latency distributions of writing and syncing a batch of the log.",
@@ -134,6 +136,21 @@ fn store(families: &mut Families, view: View<'_>) {
         "The latency distributions of syncs of checkpoints and snapshots.",
         &measured.bulk_syncs,
     );
+}
+
+/// What the v3 store was asked for, under the two names that each has in etcd 3.4.
+fn operations(families: &mut Families, counted: v3::Statistics) {
+    let counters = [
+        ("put", counted.puts),
+        ("delete", counted.deletes),
+        ("range", counted.ranges),
+        ("txn", counted.transactions),
+    ];
+    for (name, count) in counters {
+        let help = format!("Total number of {name}s seen by this member.");
+        families.counter(&format!("etcd_mvcc_{name}_total"), &help, count);
+        families.counter(&format!("etcd_debugging_mvcc_{name}_total"), &help, count);
+    }
 }
 
 fn network(families: &mut Families, view: View<'_>) {

@@ -232,3 +232,66 @@ fn previous_pairs_are_answered_when_asked_for() {
     let values: Vec<&[u8]> = previous.iter().map(Record::value).collect();
     assert_eq!(values, [b"3", b"2"]);
 }
+
+/// The expected numbers are those of a real etcd 3.4 after the same requests.
+#[test]
+fn statistics_count_as_etcd_counts() {
+    let mut store = Store::new(1_000_000);
+    let mut step = |write: Write, expected: [u64; 4]| {
+        let before = store.statistics();
+        // A refusal counts too, up to where it is found out.
+        let _outcome = store.apply(write.clone(), WorkId(0)).expect("the slice suffices");
+        let after = store.statistics();
+        let counted = [
+            after.puts - before.puts,
+            after.deletes - before.deletes,
+            after.ranges - before.ranges,
+            after.transactions - before.transactions,
+        ];
+        assert_eq!(counted, expected, "{write:?}");
+    };
+    let previous = |key| Put { previous: true, ..put(key, "1") };
+    let keeping = |key| Put { lease: None, ..put(key, "1") };
+    let leased = Put { lease: Some(Some(LeaseId(7))), ..put("a", "1") };
+    let key = |name| Interval::Key(bytes(name));
+    let delete_previous = |name| DeleteRange { previous: true, ..delete(key(name)) };
+    let holds =
+        |result, name| Compare { interval: key(name), result, target: CompareTarget::Version(0) };
+    let exists = || holds(CompareResult::Greater, "a");
+    let absent = || holds(CompareResult::Equal, "a");
+    let txn = |compares, success| Write::Txn(Txn { compares, success, failure: vec![] });
+    step(Write::Put(put("a", "1")), [1, 0, 0, 0]);
+    step(Write::Put(previous("a")), [1, 0, 1, 1]);
+    step(Write::Put(keeping("a")), [1, 0, 1, 1]);
+    step(Write::Put(keeping("none")), [0, 0, 1, 0]);
+    step(Write::Put(leased), [0, 0, 0, 0]);
+    step(Write::DeleteRange(delete(key("none"))), [0, 1, 0, 0]);
+    step(Write::DeleteRange(delete_previous("none")), [0, 1, 1, 1]);
+    let puts = || vec![Op::Put(put("k", "1")), Op::Put(put("l", "1"))];
+    step(txn(vec![exists(), exists()], puts()), [2, 0, 2, 2]);
+    step(txn(vec![absent(), exists()], puts()), [0, 0, 1, 0]);
+    step(txn(vec![exists()], vec![Op::Put(put("k", "1"))]), [1, 0, 1, 0]);
+    step(txn(vec![exists()], vec![Op::Put(keeping("k"))]), [1, 0, 3, 2]);
+    let refused = vec![Op::Put(keeping("k")), Op::Put(keeping("none")), Op::Put(keeping("l"))];
+    step(txn(vec![exists()], refused), [0, 0, 3, 1]);
+    let both = vec![Op::Put(previous("k")), Op::DeleteRange(delete_previous("l"))];
+    step(txn(vec![exists()], both), [1, 1, 3, 1]);
+}
+
+#[test]
+fn reads_count_and_one_that_is_refused_does_too() {
+    let mut store = store_of(&[("a", "1")]);
+    let present = range(everything());
+    read(&mut store, &present).expect("the present can be read");
+    read(&mut store, &Range { revision: 99, ..present.clone() }).expect_err("it is to come");
+    assert_eq!((store.statistics().ranges, store.statistics().transactions), (2, 0));
+    let exists = Compare {
+        interval: Interval::Key(bytes("a")),
+        result: CompareResult::Greater,
+        target: CompareTarget::Version(0),
+    };
+    let reads = vec![Op::Range(present.clone()), Op::Range(present)];
+    let txn = Txn { compares: vec![exists.clone(), exists], success: reads, failure: vec![] };
+    store.read_txn(&txn, WorkId(0)).expect("the slice suffices").expect("it is good");
+    assert_eq!((store.statistics().ranges, store.statistics().transactions), (6, 1));
+}
