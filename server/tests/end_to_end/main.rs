@@ -5,6 +5,7 @@
 mod api;
 mod auth;
 mod cluster;
+mod configuration;
 mod discovery;
 mod dns;
 mod etcdctl;

@@ -145,3 +145,24 @@ fn sigterm_hands_leadership_over_and_exits_with_zero() {
     let survivor = &cluster.members[(leader + 1) % 3];
     Api::V2.put(survivor, "after", "x").expect("the survivors have a leader already");
 }
+
+#[test]
+fn a_config_file_with_a_mistake_stops_the_start_and_leaves_nothing() {
+    let directory = Directory::new("config-mistakes");
+    let (path, data_dir) = (directory.path().join("member.yml"), directory.path().join("data"));
+    let rows = [
+        ("nonsense: 1", "unknown key \"nonsense\""),
+        ("name: b", "duplicate mapping key `name`"),
+        ("heartbeat-interval: soon", "invalid value \"soon\" for heartbeat-interval"),
+    ];
+    for (mistake, reason) in rows {
+        let text = format!("name: a\ndata-dir: {}\n{mistake}\n", data_dir.display());
+        fs::write(&path, text).expect("the test's directory takes files");
+        let file = path.display().to_string();
+        let (code, stderr) = failed_start(&directory, &["--config-file", &file]);
+        assert_eq!(code, Some(1), "{mistake}: {stderr}");
+        let told = stderr.contains(&file) && stderr.contains(reason) && stderr.contains("line 3");
+        assert!(told, "{mistake}: {stderr}");
+        assert!(!data_dir.exists() && !directory.path().join("default.quorra").exists());
+    }
+}
