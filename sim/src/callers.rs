@@ -4,8 +4,11 @@
 //! from then on everything changes under everybody's feet: a write may be under way while its
 //! writer is revoked.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use quorra_core::replica::{Password, Request};
+use quorra_core::store::v2::Write;
 use quorra_core::store::v2::auth::{Caller, Change, Claim, Permissions};
 
 use crate::chance::Chance;
@@ -15,6 +18,9 @@ const ROLES: [&str; 3] = ["red", "blue", "guest"];
 const PATTERNS: [&str; 5] = ["/*", "/dir1/*", "/dir2*", "/dir3/file01", "/dir1"];
 /// How many worlds of 1,000 have users.
 const WORLDS: u64 = 250;
+
+/// Who is no user, or cannot prove to be one: nothing is permitted to it.
+const NOBODY: &str = "nobody";
 
 /// The callers of a world.
 #[derive(Debug)]
@@ -46,8 +52,30 @@ impl Callers {
         }
     }
 
+    /// The same over HTTP, where a claim shows what the request shows. Everybody has one password
+    /// for life, so that who was refused for it is known: [`NOBODY`].
+    pub fn speak_over_http(&mut self, request: Request) -> Request {
+        let spoken = self.speak(request);
+        let caller = spoken.claim().map_or(Caller::Guest, |claim| claim.caller.clone());
+        over_http(caller, spoken.asked().clone())
+    }
+
+    /// The field `Authorization` of a request over HTTP; none for guests.
+    pub fn authorization(&mut self, request: &Request) -> Option<String> {
+        let Caller::User(name) = &request.claim()?.caller else { return None };
+        let name = String::from_utf8_lossy(name);
+        if name != NOBODY {
+            return Some(basic(&name, &password_of(&name)));
+        }
+        Some(match self.chance.between(0, 2) {
+            0 => basic(NOBODY, "secret"),
+            1 => basic(self.chance.pick(&USERS), "guessed"),
+            _ => "Basic secret".to_owned(),
+        })
+    }
+
     fn claim(&mut self) -> Claim {
-        let names = ["root", "ann", "ann", "bob", "bob", "nobody"];
+        let names = ["root", "ann", "ann", "bob", "bob", NOBODY];
         let caller = match self.chance.between(0, 3) {
             0 => Caller::Guest,
             _ => Caller::User(Bytes::from(self.chance.pick(&names))),
@@ -127,6 +155,64 @@ impl Callers {
             _ => Change::Enable,
         }
     }
+}
+
+/// The user that may do everything, over HTTP.
+#[must_use]
+pub fn root_authorization() -> String {
+    basic("root", &password_of("root"))
+}
+
+/// A request over HTTP of the user that may do everything.
+#[must_use]
+pub fn as_root(request: Request) -> Request {
+    over_http(Caller::User(Bytes::from_static(b"root")), request)
+}
+
+fn basic(name: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))
+}
+
+fn password_of(name: &str) -> String {
+    format!("secret of {name}")
+}
+
+/// A request as it can be said over HTTP. Only keys, users and roles ask who it is.
+fn over_http(caller: Caller, request: Request) -> Request {
+    let (request, slash, recursive) = match request {
+        Request::V2Get { ref get, .. } => {
+            let (slash, recursive) = (get.path.is_root(), get.recursive);
+            (request, slash, recursive)
+        }
+        Request::V2Write(ref write) => {
+            let recursive = matches!(write, Write::Delete { recursive: true, .. });
+            let slash = write.path().is_root();
+            (request, slash, recursive)
+        }
+        Request::V2Auth { change, password } => (said(change, password.is_some()), false, false),
+        other => return other,
+    };
+    let claim = Claim { caller, slash, recursive };
+    Request::OnBehalf { claim, request: Box::new(request) }
+}
+
+/// A change as JSON says it: only users have passwords, and updating a role by nothing creates it.
+fn said(change: Change, with_password: bool) -> Request {
+    let is_nothing = |it: &Option<Permissions>| it.as_ref().is_none_or(Permissions::is_empty);
+    let user = match &change {
+        Change::CreateUser { name, .. }
+        | Change::PutUser { name, .. }
+        | Change::UpdateUser { name, .. } => Some(name),
+        _ => None,
+    };
+    let password = user.filter(|_| with_password).map(|name| Password(password_of(name).into()));
+    let change = match change {
+        Change::UpdateRole { name, grant, revoke } if is_nothing(&grant) && is_nothing(&revoke) => {
+            Change::CreateRole(name, Permissions::default())
+        }
+        other => other,
+    };
+    Request::V2Auth { change, password }
 }
 
 fn revoke_guest() -> Change {

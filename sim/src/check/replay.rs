@@ -49,14 +49,37 @@ impl State {
         Self { v3: model::v3::Model::default(), v2, members, auth, clock: WallTime::default() }
     }
 
+    /// What a request for a key comes to now, if it is one. Whoever was denied must have been so by
+    /// some reading of its claim, and whoever was not must be permitted by one.
+    fn expected_v2(&mut self, operation: &Operation) -> Option<Result<v2::Event, v2::Error>> {
+        let permitted = self.readings(operation)?;
+        let (denied, wants) = (is_denied(operation), |permitted: &bool| *permitted);
+        let permitted =
+            if denied { permitted.iter().all(wants) } else { permitted.iter().any(wants) };
+        if !permitted {
+            return Some(Err(self.denied()));
+        }
+        match operation.request.asked() {
+            Request::V2Get { get, .. } => Some(self.v2.get(get)),
+            Request::V2Write(write) => Some(self.v2.apply(write, self.clock)),
+            _ => None,
+        }
+    }
+
+    /// Whether what is asked of a key is permitted, for each reading of the claim.
+    fn readings(&self, operation: &Operation) -> Option<Vec<bool>> {
+        let (path, access) = match operation.request.asked() {
+            Request::V2Get { get, .. } => (&get.path, Access::Read),
+            Request::V2Write(write) => (write.path(), Access::Write),
+            _ => return None,
+        };
+        let permits = |claim| self.auth.permits(claim, path.as_bytes(), access);
+        Some(operation.claims().into_iter().map(permits).collect())
+    }
+
     fn denied(&self) -> v2::Error {
         let (kind, cause) = (v2::ErrorKind::Unauthorized, "Insufficient credentials".into());
         v2::Error { kind, cause, index: self.v2.index() }
-    }
-
-    fn read_v2(&self, claim: Option<&Claim>, get: &v2::Get) -> Result<v2::Event, v2::Error> {
-        let permitted = self.auth.permits(claim, get.path.as_bytes(), Access::Read);
-        if permitted { self.v2.get(get) } else { Err(self.denied()) }
     }
 
     fn write_v2(
@@ -118,6 +141,8 @@ type V2Answer<'a> = Result<&'a v2::Event, &'a v2::Error>;
 struct Claims<'a> {
     v3: BTreeMap<i64, Vec<(&'a Operation, &'a v3::Answer)>>,
     v2: BTreeMap<u64, Vec<(&'a Operation, V2Answer<'a>)>>,
+    /// Who was denied over HTTP, where no index tells when.
+    denied: Vec<&'a Operation>,
     placed_v3: Vec<Placed>,
     placed_v2: Vec<Placed>,
     lifetimes: Lifetimes,
@@ -147,6 +172,9 @@ impl<'a> Claims<'a> {
                 Response::V2(Ok(event)) => {
                     let claim = (operation, Ok(&**event));
                     claims.v2.entry(event.index).or_default().push(claim);
+                }
+                Response::V2(Err(_)) if operation.gated && is_denied(operation) => {
+                    claims.denied.push(operation);
                 }
                 Response::V2(Err(error)) => {
                     claims.v2.entry(error.index).or_default().push((operation, Err(error)));
@@ -187,6 +215,12 @@ impl<'a> Claims<'a> {
         Ok(())
     }
 
+    /// Whoever was denied is so in some state: users and roles have just changed to this one.
+    fn judge_denied(&mut self, state: &State) {
+        let is_permitted = |permitted: Vec<bool>| permitted.into_iter().all(|it| it);
+        self.denied.retain(|operation| state.readings(operation).is_none_or(is_permitted));
+    }
+
     /// Each node that expires is a change of its own, which readers may see one by one.
     fn judge_expiry(&mut self, state: &mut State, at: Index, times: Times<'_>) -> Verdict {
         while let Some(event) = state.v2.expire(state.clock) {
@@ -204,7 +238,8 @@ impl<'a> Claims<'a> {
             let request = operation.request.asked();
             let own = match (unclaimed, request) {
                 (Some(Made::V2(claim, write, made)), Request::V2Write(asked)) => {
-                    (claim.as_ref(), write) == (operation.request.claim(), asked)
+                    operation.claims().contains(&claim.as_ref())
+                        && write == asked
                         && answer.is_ok_and(|answer| shown_v2(made, answer) == *answer)
                 }
                 _ => false,
@@ -214,12 +249,7 @@ impl<'a> Claims<'a> {
                     self.lifetimes.given(index, operation.started, write);
                 }
             } else {
-                let claim = operation.request.claim();
-                let expected = match request {
-                    Request::V2Get { get, .. } => state.read_v2(claim, get),
-                    Request::V2Write(write) => state.write_v2(claim, write),
-                    _ => continue,
-                };
+                let Some(expected) = state.expected_v2(operation) else { continue };
                 let answer = match answer {
                     Ok(event) => Ok(v2::Event { at: None, ..event.clone() }),
                     Err(error) => Err(error.clone()),
@@ -315,10 +345,15 @@ fn judge_administration(mut made: Vec<Administered>, history: &History) -> Verdi
         {
             change.set_hash(hash);
         }
-        let claim = operation.request.claim().cloned();
-        let asked = (claim, change, outcome.clone());
-        let place = made.iter().position(|made| *made == asked);
-        require(place.is_some(), || format!("{asked:?} does not come from the log"))?;
+        // What went out on the caller's behalf is nobody else's, so it is taken first.
+        let place = operation.claims().into_iter().find_map(|said| {
+            made.iter().position(|(claim, made, came_to)| {
+                claim.as_ref() == said && *made == change && came_to == outcome
+            })
+        });
+        require(place.is_some(), || {
+            format!("{change:?}, which came to {outcome:?}, is not in the log")
+        })?;
         place.map(|place| made.swap_remove(place));
     }
     Ok(())
@@ -372,6 +407,7 @@ pub fn check(
             claims.judge_v2(&mut state, made.as_ref())?;
         }
         if let Some(Made::Auth(claim, change, outcome)) = made {
+            claims.judge_denied(&state);
             administered.push((claim, change, outcome));
         }
         if command.body == Body::V2Sync {
@@ -382,6 +418,9 @@ pub fn check(
     require(claims.v3.is_empty() && claims.v2.is_empty(), || {
         let (v3, v2) = (claims.v3.last_key_value(), claims.v2.last_key_value());
         format!("answers show what the log does not hold, beyond {at:?}: {v3:?} {v2:?}")
+    })?;
+    require(claims.denied.is_empty(), || {
+        format!("denied in no state: {:?}", claims.denied.first())
     })?;
     judge_administration(administered, history)?;
     real_time::check(&claims.placed_v3)?;

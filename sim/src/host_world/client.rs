@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use quorra_core::replica::{Request, Response};
+use quorra_core::store::v2::ErrorKind;
 use quorra_core::store::v3;
 use quorra_net::host::Listener;
 
@@ -12,6 +13,7 @@ use super::step::Step;
 use super::talk::{Call, Fields, Heard, Talk, Token};
 use super::wires::{Owner, Read, WireId, Written};
 use super::{Event, Guest, HostWorld, http1, http2, v2, v3 as words};
+use crate::callers;
 use crate::chance::{Chance, nanos};
 use crate::check::{Verdict, require};
 use crate::history::Outcome;
@@ -264,7 +266,18 @@ impl HostWorld {
                 (false, _) => self.workload.draw(),
             };
             if let Some(call) = dialect.call(&request) {
-                return (request, call);
+                return match &mut self.callers {
+                    Some(callers) if dialect == Dialect::V2 => {
+                        let request = match probes {
+                            true => callers::as_root(request),
+                            false => callers.speak_over_http(request),
+                        };
+                        let authorization = callers.authorization(&request);
+                        let call = Call { authorization, ..v2::call(&request) };
+                        (request, call)
+                    }
+                    _ => (request, call),
+                };
             }
         }
     }
@@ -363,6 +376,8 @@ impl HostWorld {
         let (revision, index) = match &**response {
             Response::V3(Ok(answer)) => (revision_of(answer), u64::MAX),
             Response::V2(Ok(event)) => (i64::MAX, event.index),
+            // Whoever is denied is not told of any index.
+            Response::V2(Err(error)) if error.kind == ErrorKind::Unauthorized => return Ok(()),
             Response::V2(Err(error)) => (i64::MAX, error.index),
             _ => return Ok(()),
         };

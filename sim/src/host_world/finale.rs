@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use quorra_core::raft::Index;
+use quorra_core::replica::Response;
+use quorra_core::store::v2::ErrorKind;
 
 use super::client::{Client, Dialect};
 use super::step::Step;
@@ -225,6 +227,12 @@ impl HostWorld {
 
     /// Whether an answer shows that a member serves.
     pub(super) fn serves(outcome: &Outcome) -> bool {
-        matches!(outcome, Outcome::Answered(..))
+        match outcome {
+            Outcome::Answered(_, response) => !matches!(
+                &**response,
+                Response::V2(Err(error)) if error.kind == ErrorKind::Unauthorized
+            ),
+            _ => false,
+        }
     }
 }

@@ -34,13 +34,17 @@ impl Talk {
     pub(super) fn ask(&mut self, token: Token, call: &Call) {
         self.open.push_back(token);
         let head = format!(
-            "{} {} HTTP/1.1\r\nHost: member\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
+            "{} {} HTTP/1.1\r\nHost: member\r\nContent-Type: {}\r\nContent-Length: {}\r\n",
             call.method,
             call.target,
             call.media,
             call.body.len()
         );
         self.output.extend_from_slice(head.as_bytes());
+        if let Some(authorization) = &call.authorization {
+            self.output.extend_from_slice(format!("Authorization: {authorization}\r\n").as_bytes());
+        }
+        self.output.extend_from_slice(b"\r\n");
         self.output.extend_from_slice(&call.body);
     }
 

@@ -314,6 +314,7 @@ mod tests {
             method: "POST",
             target: "/x".into(),
             media: "application/grpc",
+            authorization: None,
             body: Bytes::from(vec![1; 70_000]),
         };
         talk.ask(7, &call);

@@ -28,6 +28,7 @@ mod queue;
 mod step;
 mod talk;
 mod v2;
+mod v2_auth;
 mod v3;
 mod watcher;
 mod wires;
@@ -38,6 +39,7 @@ use quorra_core::replica::Replica;
 use quorra_core::store::membership::Member as Identity;
 use quorra_net::host::{Host, Input, Listener, Options, V3Options};
 
+use crate::callers::Callers;
 use crate::chance::{Chance, nanos};
 use crate::check::consensus::Consensus;
 use crate::check::{Verdict, Violation};
@@ -118,6 +120,7 @@ pub struct HostWorld {
     /// For each guest how often it was disturbed: what it planned before is void.
     epochs: Vec<u64>,
     workload: Workload,
+    callers: Option<Callers>,
     history: History,
     watched: Vec<watcher::Record>,
     consensus: Consensus,
@@ -156,7 +159,8 @@ impl HostWorld {
             epochs: vec![0; guests.len()],
             guests,
             workload: Workload::new(swarm.keys, swarm.large_ranges, chance.fork()),
-            history: History::default(),
+            callers: Callers::of(seed),
+            history: History::behind_gates(),
             watched: Vec::new(),
             consensus: Consensus::default(),
             skew: Skew::default(),

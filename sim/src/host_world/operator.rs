@@ -15,6 +15,7 @@ use super::queue::Event;
 use super::step::Step;
 use super::wires::{Read, WireId, Written};
 use super::{Guest, HostWorld};
+use crate::callers;
 use crate::chance::nanos;
 use crate::core_world::member::Standing;
 use crate::disk::{Condition, Crash, Disk};
@@ -77,10 +78,13 @@ impl Wish {
         Self { method: "DELETE", path: format!("/v2/members/{id}"), body: String::new() }
     }
 
-    fn text(&self) -> Bytes {
+    fn text(&self, authorization: Option<&str>) -> Bytes {
         let Self { method, path, body } = self;
         let length = body.len();
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: m\r\nConnection: close\r\n");
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: m\r\nConnection: close\r\n");
+        if let Some(authorization) = authorization {
+            head.push_str(&format!("Authorization: {authorization}\r\n"));
+        }
         format!("{head}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}")
             .into()
     }
@@ -282,7 +286,9 @@ impl HostWorld {
         let wire = self.call_up(guest, seat, Listener::Client);
         self.trace.record(self.now, &Step::Wishes { seat, what: &wish.path });
         let (removes, until) = (wish.method == "DELETE", self.now + PATIENCE);
-        self.operator(guest).line = Some(Errand { wire, text: wish.text(), removes, until });
+        let authorization = self.callers.as_ref().map(|_| callers::root_authorization());
+        let text = wish.text(authorization.as_deref());
+        self.operator(guest).line = Some(Errand { wire, text, removes, until });
         self.on_operator_wire(guest, wire);
     }
 

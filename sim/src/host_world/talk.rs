@@ -16,6 +16,8 @@ pub(super) struct Call {
     pub(super) method: &'static str,
     pub(super) target: String,
     pub(super) media: &'static str,
+    /// Who asks, as the field `Authorization` says it.
+    pub(super) authorization: Option<String>,
     pub(super) body: Bytes,
 }
 

@@ -11,6 +11,7 @@ use quorra_core::time::WallTime;
 use serde_json::Value;
 
 use super::talk::{Call, Fields, field};
+use super::v2_auth;
 use crate::check::{Violation, require};
 use crate::history::Outcome;
 
@@ -56,16 +57,17 @@ impl Form {
     }
 }
 
-/// A question about keys, or one that any HTTP client can ask.
+/// A question about keys, users or roles, or one that any HTTP client can ask; on whose behalf, is
+/// not said yet.
 pub(super) fn call(request: &Request) -> Call {
     let keys = |method, path: &Path, query: Form, body: Form| {
         let key = String::from_utf8_lossy(path.as_bytes()).into_owned();
         let separator = if query.0.is_empty() { "" } else { "?" };
         let target = format!("/v2/keys{key}{separator}{}", query.0);
-        Call { method, target, media: FORM, body: body.0.into() }
+        Call { method, target, media: FORM, authorization: None, body: body.0.into() }
     };
     let none = Form::default;
-    match request {
+    match request.asked() {
         Request::V2Get { get, quorum } => {
             let query = none()
                 .flag("recursive", get.recursive)
@@ -78,13 +80,15 @@ pub(super) fn call(request: &Request) -> Call {
             let (method, path, query, body) = change(write);
             keys(method, path, query, body)
         }
+        Request::V2Auth { change, password } => v2_auth::call(change, password.as_ref()),
         Request::Members { .. } => plain("/v2/members"),
         _ => plain("/health"),
     }
 }
 
 fn plain(target: &str) -> Call {
-    Call { method: "GET", target: target.into(), media: "text/plain", body: Bytes::new() }
+    let (method, media, authorization) = ("GET", "text/plain", None);
+    Call { method, target: target.into(), media, authorization, body: Bytes::new() }
 }
 
 fn watching(watch: &Watch) -> Form {
@@ -132,7 +136,10 @@ pub(super) fn outcome(
     fields: &Fields,
     body: &[u8],
 ) -> Result<Outcome, Violation> {
-    if !matches!(request, Request::V2Get { .. } | Request::V2Write(_)) {
+    if matches!(request.asked(), Request::V2Auth { .. }) {
+        return v2_auth::outcome(status, body);
+    }
+    if !matches!(request.asked(), Request::V2Get { .. } | Request::V2Write(_)) {
         return Ok(match status {
             200 => Outcome::Answered(Default::default(), Box::new(Response::Done)),
             _ => Outcome::Refused(Failure::Timeout),

@@ -126,7 +126,8 @@ pub(super) fn call(request: &Request) -> Call {
     body.put_u32(u32::try_from(message.len()).expect("questions are small"));
     body.put_slice(&message);
     let target = format!("/etcdserverpb.{method}");
-    Call { method: "POST", target, media: "application/grpc", body: body.freeze() }
+    let (method, media, authorization) = ("POST", "application/grpc", None);
+    Call { method, target, media, authorization, body: body.freeze() }
 }
 
 fn ends(interval: &Interval) -> (Bytes, Bytes) {
@@ -333,7 +334,8 @@ pub(super) fn gateway_call(request: &Request) -> Option<Call> {
         _ => return None,
     };
     let target = format!("/v3/kv/{path}");
-    Some(Call { method: "POST", target, media: "application/json", body: body.to_string().into() })
+    let (method, media, authorization) = ("POST", "application/json", None);
+    Some(Call { method, target, media, authorization, body: body.to_string().into() })
 }
 
 /// What an answer of the JSON gateway says to a request.

@@ -9,9 +9,10 @@ use quorra_net::host::Listener;
 
 use super::http1;
 use super::step::Step;
-use super::talk::{Heard, Talk, field};
+use super::talk::{Call, Heard, Talk, field};
 use super::wires::{Read, WireId, Written};
 use super::{Guest, HostWorld, v2};
+use crate::callers;
 use crate::check::{Verdict, Violation, require};
 
 /// What one wait heard.
@@ -96,12 +97,14 @@ impl HostWorld {
     }
 
     fn watch(&mut self, guest: usize) {
+        let authorization = self.callers.as_ref().map(|_| callers::root_authorization());
         let watcher = self.watcher(guest);
         let token = watcher.asked;
         watcher.asked += 1;
         if let Some(line) = &mut watcher.line {
             let request = Request::V2Watch(line.record.watch.clone());
-            line.talk.ask(token, &v2::call(&request));
+            let call = Call { authorization, ..v2::call(&request) };
+            line.talk.ask(token, &call);
         }
     }
 
@@ -146,7 +149,7 @@ impl HostWorld {
             Heard::Head(_, status, fields) => {
                 line.status = status;
                 let index = field(&fields, "x-etcd-index").and_then(|text| text.parse().ok());
-                line.record.registered = index;
+                line.record.registered = index.filter(|_| status == 200);
             }
             Heard::Body(_, bytes) => {
                 line.partial.extend_from_slice(&bytes);
@@ -182,6 +185,7 @@ impl HostWorld {
             require(matches!(code, Some(300 | 401)), || format!("a watch is refused: {value}"))?;
             if code == Some(401) {
                 line.record.cleared = value["index"].as_u64();
+                line.record.registered = line.record.cleared;
             }
             return Ok(());
         }
