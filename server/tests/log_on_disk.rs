@@ -60,8 +60,7 @@ impl Member {
     }
 }
 
-fn recover(directory: &DataDir) -> Recovered {
-    let incarnation = directory.next_incarnation().expect("starts are counted");
+fn recover(directory: &DataDir, incarnation: Incarnation) -> Recovered {
     let found = directory.found().expect("it can be listed");
     let mut recovery = Recovery::new(&found, Position::default(), incarnation, SEGMENT_BYTES)
         .expect("there is a log");
@@ -91,10 +90,11 @@ fn every_start_finds_what_the_ones_before_it_wrote() {
     let mut written = 0;
     for start in 1..=3 {
         let directory = DataDir::open(&root).expect("it is free");
+        let incarnation = directory.next_incarnation().expect("starts are counted");
         let wal = if start == 1 {
             Wal::create(identity, SEGMENT_BYTES)
         } else {
-            let recovered = recover(&directory);
+            let recovered = recover(&directory, incarnation);
             assert_eq!(recovered.last, Position { term: Term(1), index: Index(written) });
             assert_eq!(recovered.uncommitted.len() as u64, written);
             assert_eq!(recovered.dropped, None);
