@@ -15,6 +15,7 @@ use quorra_core::raft::{self, Entry, EntryKind, HardState, Index, LogBatch, Posi
 use quorra_core::replica::{Failure, Message};
 use quorra_core::store::command::{self, Body, Command, Identity};
 use quorra_core::store::membership::{Change, Member, Membership};
+use quorra_core::store::v2::auth;
 use quorra_core::store::{State, v2, v3};
 use quorra_core::time::{Instant, WallTime};
 use quorra_core::wal::{self, Wal};
@@ -132,7 +133,25 @@ fn bodies() -> BTreeMap<&'static str, Body> {
         ("c-update", membership(Change::Update(MemberId(1), vec!["http://2".to_owned()]))),
         ("d-promote", membership(Change::Promote(MemberId(2)))),
         ("e-remove", membership(Change::Remove(MemberId(2)))),
+        ("f-auth-user", Body::V2Auth(user("root"))),
+        ("g-auth-role", Body::V2Auth(auth::Change::CreateRole("r".to_owned(), permissions()))),
+        ("h-auth-grant", Body::V2Auth(grant("root", "r"))),
+        ("i-auth-enable", Body::V2Auth(auth::Change::Enable)),
     ])
+}
+
+fn user(name: &str) -> auth::Change {
+    let hash = Some(auth::PasswordHash("$2a$10$hash".to_owned()));
+    auth::Change::PutUser { name: name.to_owned(), hash, has_list: false }
+}
+
+fn permissions() -> auth::Permissions {
+    auth::Permissions { read: Some(vec!["/*".to_owned()]), write: None }
+}
+
+fn grant(user: &str, role: &str) -> auth::Change {
+    let (grant, revoke) = (vec![role.to_owned()], vec![]);
+    auth::Change::UpdateUser { name: user.to_owned(), hash: None, grant, revoke }
 }
 
 fn put(key: &'static str, value: &'static str) -> v3::Put {
