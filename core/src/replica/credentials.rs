@@ -35,6 +35,15 @@ const SECRET_BYTES: usize = 32;
 
 type Digest = [u8; 32];
 
+/// What makes digests useless to whoever does not know it. It is never printed.
+struct Secret(Bytes);
+
+impl core::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
 /// A request that waits for a job.
 #[derive(Clone, Copy, Debug)]
 struct Waiter {
@@ -90,7 +99,7 @@ pub(super) enum Finished {
 /// The jobs, and what earlier ones have found.
 #[derive(Debug, Default)]
 pub(super) struct Credentials {
-    secret: Option<Bytes>,
+    secret: Option<Secret>,
     verified: Recent<VERIFIED_MAX>,
     refused: Recent<REFUSED_MAX>,
     tasks: BTreeMap<JobId, Task>,
@@ -173,7 +182,7 @@ impl Credentials {
     pub(super) fn finished(&mut self, id: JobId, result: JobResult) -> Finished {
         match (self.tasks.remove(&id), result) {
             (Some(Task::Secret), JobResult::Secret(secret)) => {
-                self.on_secret(secret);
+                self.on_secret(Secret(secret));
                 Finished::Nothing
             }
             (Some(Task::Verify { digest, waiters, .. }), JobResult::Verified(right)) => {
@@ -195,7 +204,7 @@ impl Credentials {
     }
 
     /// From now on what is found can be remembered, the checks under way included.
-    fn on_secret(&mut self, secret: Bytes) {
+    fn on_secret(&mut self, secret: Secret) {
         for task in self.tasks.values_mut() {
             if let Task::Verify { user, digest: missing, given, .. } = task
                 && let Some((hash, password)) = given.take()
@@ -254,9 +263,9 @@ impl Task {
     }
 }
 
-fn digest(secret: &Bytes, user: &Bytes, hash: &PasswordHash, password: &Password) -> Digest {
+fn digest(secret: &Secret, user: &Bytes, hash: &PasswordHash, password: &Password) -> Digest {
     let mut hasher = Sha256::new();
-    hasher.update(secret);
+    hasher.update(&secret.0);
     for part in [&user[..], hash.0.as_bytes()] {
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part);
@@ -350,7 +359,7 @@ mod tests {
         let mut fixture = Fixture::default();
         let asked = jobs(fixture.ask(1, "h", "first"));
         assert_eq!(asked.len(), 2, "the secret is drawn beside the first check");
-        fixture.finished(asked[0], JobResult::Secret(Bytes::from("secret")));
+        fixture.finished(asked[0], JobResult::Secret(Bytes::from("pepper")));
         fixture.finished(asked[1], JobResult::Verified(true));
         fixture
     }
@@ -423,11 +432,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_printed_shows_a_password() {
+    fn nothing_printed_shows_a_password_or_the_secret() {
         let mut fixture = with_secret();
         let shown = alloc::format!("{:?}", fixture.ask(2, "stored", "sesame"));
         let all = alloc::format!("{shown} {:?}", fixture.credentials);
-        assert!(!all.contains("stored") && !all.contains("sesame"), "{all}");
-        assert!(!alloc::format!("{:?}", fixture.credentials.secret).is_empty());
+        for hidden in ["stored", "sesame", "pepper"] {
+            assert!(!all.contains(hidden), "{hidden}: {all}");
+        }
+        assert!(all.contains("Secret(..)"), "{all}");
     }
 }
