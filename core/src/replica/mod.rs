@@ -262,8 +262,10 @@ impl Replica {
         }
     }
 
+    /// Members only: there is no end to strangers.
     fn remember_acknowledgement(&mut self, from: MemberId, index: Index) {
-        if let Some(entry) = self.raft.entry(index) {
+        let is_member = self.machine.state().membership().members.contains_key(&from);
+        if let Some(entry) = self.raft.entry(index).filter(|_| is_member) {
             self.peers.acknowledge(from, Position { term: entry.term, index });
         }
     }

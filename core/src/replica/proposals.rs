@@ -135,7 +135,7 @@ impl Proposals {
 }
 
 /// A follower's command. It is understood here before it can reach the log: an entry that no
-/// member understands would stop them all.
+/// member understands would stop them all. Whoever is no member (yet) writes nothing.
 pub(super) fn on_forward(from: MemberId, payload: Bytes, way: &mut Way<'_>) {
     let Ok(Command { identity, body, .. }) = Command::decode(payload.clone()) else { return };
     if identity.member != from {
@@ -146,6 +146,7 @@ pub(super) fn on_forward(from: MemberId, payload: Bytes, way: &mut Way<'_>) {
     let refusal = (kind == EntryKind::Configuration).then(|| way.refuse_change(&payload)).flatten();
     let Ok(stamped) = command::stamped(payload, way.now.wall) else { return };
     let proposed = match refusal {
+        _ if !way.membership.members.contains_key(&from) => Err(Failure::LeaderChanged),
         Some(refusal) => Err(Failure::Membership(refusal)),
         None => way.raft.propose(kind, stamped).map_err(failure_of),
     };
