@@ -31,7 +31,7 @@ impl Links {
         let id = hello.from;
         let seen = self.peers.get(&id).and_then(|peer| peer.seen);
         let checked = match hello.check(self.me, &self.membership, seen) {
-            Err(Refusal::Unknown) if self.take_in(now, &hello) => Ok(()),
+            Err(Refusal::Unknown) => self.check_newcomer(&hello, seen),
             checked => checked,
         };
         if let Err(refusal) = checked {
@@ -44,6 +44,10 @@ impl Links {
             }
             return self.refuse(now, connection, refusal);
         }
+        if seen.is_some_and(|seen| seen < hello.incarnation) {
+            self.restart(now, id);
+        }
+        self.take_in(now, &hello);
         let acknowledged = mark(id);
         let welcome = Welcome {
             incarnation: self.incarnation,
@@ -51,9 +55,6 @@ impl Links {
             mark_index: acknowledged.index,
         };
         self.put(now, connection, |out| welcome.put(out));
-        if seen.is_some_and(|seen| seen < hello.incarnation) {
-            self.restart(now, id);
-        }
         self.admit(now, connection, hello);
     }
 

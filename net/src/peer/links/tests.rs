@@ -274,6 +274,26 @@ fn a_member_that_knows_nobody_yet_is_found_by_those_who_know_it() {
 }
 
 #[test]
+fn a_newcomer_that_restarts_is_taken_in_at_once_and_its_earlier_start_no_more() {
+    let mut world = World::new(&[1]);
+    world.start(3, 2, &membership(&[1, 3]));
+    world.run(STEP * 4);
+    assert!(world.take_seen().contains(&"1 up 3 1".to_owned()));
+    world.crash(3);
+    world.wires.clear();
+    world.start(3, 3, &membership(&[1, 3]));
+    world.run(STEP * 4);
+    let seen = world.take_seen();
+    let position = |text: &str| seen.iter().position(|line| line == text);
+    assert!(position("1 down 3").is_some() && position("1 up 3 1").is_some(), "{seen:?}");
+    assert!(!seen.iter().any(|line| line.contains("lost the connection to peer 1")), "{seen:?}");
+    world.start(3, 2, &membership(&[1, 3]));
+    world.run(Duration::from_secs(2));
+    let seen = world.take_seen();
+    assert!(seen.iter().any(|line| line.contains("a later start of the member")), "{seen:?}");
+}
+
+#[test]
 fn newcomers_are_few_and_forgotten_when_they_go() {
     let mut world = World::new(&[1]);
     for id in 10..40 {
