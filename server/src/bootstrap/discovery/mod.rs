@@ -190,7 +190,7 @@ impl Joining {
             let (found, missing) = (look.members.len(), look.size - look.members.len());
             log::info!("found {found} peer(s), waiting for {missing} more");
             let step = "waiting for other nodes";
-            let change = self.registry.await_change(look.index + 1);
+            let change = self.registry.await_change(look.index.saturating_add(1));
             if let Err(Fault::Refused { code: INDEX_CLEARED, .. }) = change {
                 look = self.look(step)?;
                 continue;

@@ -277,3 +277,18 @@ fn silence_is_waited_out_and_a_silent_wait_looks_again() {
     assert_eq!(outcome, Ok("a=http://10.0.0.1:2380,b=http://b:1".to_string()));
     assert_eq!(PAUSES.take(), [Duration::from_secs(2)], "a long wait is no trouble");
 }
+
+#[test]
+fn the_last_index_there_is_leads_nowhere_further() {
+    let last = format!("?recursive=true&wait=true&waitIndex={}", u64::MAX);
+    let outcome = joined(&[
+        ("GET", SIZE, size("2")),
+        ("GET", LIST, list(4, &[])),
+        ("PUT", &put(), event(&own())),
+        ("GET", &see_self(), event(&own())),
+        ("GET", SIZE, size("2")),
+        ("GET", LIST, list(u64::MAX, &[own()])),
+        ("GET", &last, event(&node("b0b", "b=http://b:1", u64::MAX))),
+    ]);
+    assert_eq!(outcome, Ok("a=http://10.0.0.1:2380,b=http://b:1".to_string()));
+}
