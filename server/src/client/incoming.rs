@@ -53,10 +53,15 @@ impl<'a> Incoming<'a> {
             .and_then(|code| code.parse().ok())
             .ok_or(ClientError::Malformed("the answer is not HTTP/1"))?;
         let mut answer = Answer { status, headers: Vec::new(), body: Vec::new() };
+        let mut bytes = status_line.len();
         loop {
             let line = self.line()?;
             if line.is_empty() {
                 break;
+            }
+            bytes += line.len();
+            if bytes > HEAD_BYTES_MAX {
+                return Err(ClientError::Malformed("the answer's head does not end"));
             }
             let (name, value) =
                 line.split_once(':').ok_or(ClientError::Malformed("a header has no colon"))?;
