@@ -17,6 +17,8 @@ const HANDSHAKE_RECORD: u8 = 22;
 /// What Go's server says to a client that speaks plain HTTP.
 const PLAIN_ANSWER: &[u8] =
     b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+/// What somebody who was refused may still say: who talks without end gets no more of the thread.
+const DROPPED_BYTES_MAX: usize = 256 << 10;
 /// How Go's server knows it.
 const HTTP_BEGINNINGS: [&[u8]; 5] = [b"GET /", b"HEAD ", b"POST ", b"PUT /", b"OPTIO"];
 
@@ -44,8 +46,8 @@ enum Stage {
     Shaken(Box<Filter>),
     /// It speaks plain text where that is allowed.
     Plain,
-    /// It was refused: what it says is dropped.
-    Leaving,
+    /// It was refused: what it says is dropped, as long as it is not much. So much it was.
+    Leaving(usize),
 }
 
 /// What came of a step.
@@ -72,7 +74,7 @@ impl Guest {
     }
 
     pub(super) fn is_leaving(&self) -> bool {
-        matches!(self.stage, Stage::Leaving)
+        matches!(self.stage, Stage::Leaving(_))
     }
 
     /// Where it comes from, if that is an address.
@@ -112,7 +114,7 @@ impl Guest {
     fn speak(&mut self) -> Option<Progress> {
         let filter = match &mut self.stage {
             Stage::Shaking(filter) => filter,
-            Stage::Silent | Stage::Leaving => return None,
+            Stage::Silent | Stage::Leaving(_) => return None,
             Stage::Shaken(_) | Stage::Plain => return Some(Progress::Waits),
         };
         if let Err(error) = flush(filter, &mut self.socket) {
@@ -133,7 +135,7 @@ impl Guest {
 
     fn ended(&self) -> Progress {
         match &self.stage {
-            Stage::Silent | Stage::Leaving => Progress::Silent,
+            Stage::Silent | Stage::Leaving(_) => Progress::Silent,
             Stage::Shaking(_) | Stage::Shaken(_) | Stage::Plain => {
                 Progress::Gone("EOF: it went before the handshake was over".into())
             }
@@ -142,6 +144,10 @@ impl Guest {
 
     /// What these bytes decide; none if it has more to say.
     fn receive(&mut self, secure: &Secure, bytes: &[u8]) -> Option<Progress> {
+        if let Stage::Leaving(dropped) = &mut self.stage {
+            *dropped = dropped.saturating_add(bytes.len());
+            return (*dropped > DROPPED_BYTES_MAX).then_some(Progress::Silent);
+        }
         if matches!(self.stage, Stage::Silent) {
             if bytes[0] != HANDSHAKE_RECORD {
                 return Some(self.receive_plain(secure, bytes));
@@ -177,7 +183,7 @@ impl Guest {
     }
 
     fn leave(&mut self) {
-        self.stage = Stage::Leaving;
+        self.stage = Stage::Leaving(0);
         // One that has gone already needs none.
         let _gone = self.socket.shutdown_write();
     }
