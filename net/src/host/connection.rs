@@ -118,10 +118,11 @@ impl<C> Connection<C> {
         }
         let seen = std::mem::take(seen);
         let is_http2 = self.listener != Listener::Peer && seen.starts_with(http2::PREFACE);
+        let secure = self.security.is_secure();
         self.state = if is_http2 {
-            State::Http2(Box::new(http2::Connection::new(limits, false, now)))
+            State::Http2(Box::new(http2::Connection::new(limits, secure, now)))
         } else {
-            State::Http1(Box::new(http1::Connection::new(limits, false)))
+            State::Http1(Box::new(http1::Connection::new(limits, secure)))
         };
         if let Some(protocol) = self.protocol() {
             protocol.receive(now, &seen);

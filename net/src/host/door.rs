@@ -59,6 +59,12 @@ pub enum Security {
 }
 
 impl Security {
+    /// Whether it is TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
     /// Whom the other side's certificate names.
     #[must_use]
     pub fn identity(&self) -> Option<&Identity> {

@@ -73,6 +73,11 @@ fn replica() -> Replica {
 impl Driver {
     /// A member that has published itself.
     fn new() -> Self {
+        Self::allowing(&[])
+    }
+
+    /// The same, for requests that name one of these hosts; for all if there are none.
+    fn allowing(hosts: &[&str]) -> Self {
         let options = Options {
             name: "alone".to_owned(),
             client_urls: vec!["http://127.0.0.1:2379".to_owned()],
@@ -80,7 +85,7 @@ impl Driver {
             discovery_service: false,
             request_bytes_max: limits::REQUEST_BYTES_DEFAULT,
             cors: Vec::new(),
-            host_whitelist: Vec::new(),
+            host_whitelist: hosts.iter().map(|host| (*host).to_owned()).collect(),
             incarnation: Incarnation(1),
             connections_max: 3,
             command_line: Vec::new(),
@@ -112,13 +117,11 @@ impl Driver {
     }
 
     fn open(&mut self, id: ConnectionId) {
-        let connection = id;
-        self.input(Input::Accepted {
-            connection,
-            listener: Listener::Client,
-            remote: "test",
-            security: Security::Plain,
-        });
+        self.accept(id, Listener::Client, Security::Plain);
+    }
+
+    fn accept(&mut self, connection: ConnectionId, listener: Listener, security: Security) {
+        self.input(Input::Accepted { connection, listener, remote: "test", security });
     }
 
     fn send(&mut self, id: ConnectionId, bytes: &[u8]) {
@@ -399,12 +402,7 @@ fn connections_beyond_the_limit_are_refused() {
 #[test]
 fn whoever_says_nothing_to_the_peer_listener_is_sent_away() {
     let mut driver = Driver::new();
-    driver.input(Input::Accepted {
-        connection: C,
-        listener: Listener::Peer,
-        remote: "test",
-        security: Security::Plain,
-    });
+    driver.accept(C, Listener::Peer, Security::Plain);
     driver.run(Duration::from_secs(9));
     assert!(driver.closed.is_empty());
     driver.run(Duration::from_secs(1));
@@ -415,16 +413,25 @@ fn whoever_says_nothing_to_the_peer_listener_is_sent_away() {
 fn a_peer_listener_answers_operators() {
     let mut driver = Driver::new();
     let peer = ConnectionId(0);
-    driver.input(Input::Accepted {
-        connection: peer,
-        listener: Listener::Peer,
-        remote: "test",
-        security: Security::Plain,
-    });
+    driver.accept(peer, Listener::Peer, Security::Plain);
     let requests = get("/members") + &get("/raft/stream/message/1") + &get("/v2/keys");
     driver.send(peer, requests.as_bytes());
     driver.settle();
     let text = driver.text(peer);
     assert!(text.contains("\"peerURLs\":[\"http://127.0.0.1:2380\"]"), "{text}");
     assert!(text.contains("HTTP/1.1 412 ") && text.contains("HTTP/1.1 404 "), "{text}");
+}
+
+/// A page that rebinds a name to this machine cannot show a certificate for it (etcd).
+#[test]
+fn hosts_are_held_against_the_list_in_plain_text_only() {
+    let mut driver = Driver::allowing(&["good"]);
+    for (id, security, status) in [(0, Security::Plain, "421"), (2, Security::Tls(None), "200")] {
+        let id = ConnectionId(id);
+        driver.accept(id, Listener::Client, security);
+        driver.send(id, get("/version").as_bytes());
+        driver.settle();
+        let text = driver.text(id);
+        assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{text}");
+    }
 }
