@@ -51,6 +51,11 @@ impl HeadReader {
         }
     }
 
+    /// What the fields have cost until now (RFC 9113, 6.5.2).
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The next field.
     pub(super) fn field(&mut self, name: &[u8], value: &[u8]) {
         self.bytes += name.len() + value.len() + FIELD_BYTES;
@@ -79,12 +84,15 @@ impl HeadReader {
     /// A pseudo-field: once, before all others, and one of four (RFC 9113, 8.3.1).
     fn pseudo(&mut self, name: &[u8], value: &[u8]) {
         self.malformed |= self.regular;
+        // A proxy writes them into a line of HTTP/1.1, where a blank or a line end has a meaning.
+        self.malformed |= value.iter().any(|byte| byte.is_ascii_control() || *byte == b' ');
         match name {
             b":method" => {
+                self.malformed |= value.is_empty();
                 self.malformed |= self.method.replace(Method::of(value)).is_some();
             }
             b":path" => {
-                self.malformed |= value.is_empty();
+                self.malformed |= !value.starts_with(b"/") && value != b"*";
                 self.malformed |= self.path.replace(Bytes::copy_from_slice(value)).is_some();
             }
             b":scheme" => self.malformed |= std::mem::replace(&mut self.scheme, true),
@@ -185,6 +193,31 @@ mod tests {
             assert!(matches!(head(&fields), Head::Malformed), "without {missing}");
         }
         assert!(matches!(head(&[("a", "b"), GET[0], GET[1], GET[2]]), Head::Malformed));
+    }
+
+    /// What would be another request behind a proxy is none here.
+    #[test]
+    fn pseudo_fields_fit_a_line() {
+        let rows = [
+            (":method", "GET / HTTP/1.1\r\nX:"),
+            (":method", ""),
+            (":path", "/a HTTP/1.1\r\nHost: x\r\n\r\nDELETE /v2/keys/b"),
+            (":path", "/a b"),
+            (":path", "/a\0"),
+            (":path", "a"),
+            (":path", ""),
+            (":path", "http://x/a"),
+            (":authority", "x\r\ny: z"),
+            (":authority", "x y"),
+        ];
+        for (name, value) in rows {
+            let mut fields = GET.to_vec();
+            let field = fields.iter_mut().find(|field| field.0 == name).expect("it is there");
+            field.1 = value;
+            assert!(matches!(head(&fields), Head::Malformed), "{name}: {value:?}");
+        }
+        let options = [(":method", "OPTIONS"), GET[1], (":path", "*"), GET[3]];
+        assert!(matches!(head(&options), Head::Request(_)));
     }
 
     #[test]
