@@ -108,6 +108,12 @@ impl Headers {
             .map(|(_, value)| value)
     }
 
+    /// What they hold in memory, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.text.capacity() + self.ends.capacity() * size_of::<(u32, u32)>()
+    }
+
     /// All fields, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let mut start = 0;

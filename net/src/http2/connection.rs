@@ -19,8 +19,8 @@ use crate::http::{Event, Limits, Protocol, Response, StreamId};
 
 /// How far the connection's window is opened, and kept open.
 const CONNECTION_WINDOW: u32 = 64 << 20;
-/// Bytes of all bodies that are not complete or not handed out; calls are refused beyond.
-const BODIES_BYTES_MAX: usize = 64 << 20;
+/// Bytes of all requests that are not complete or not handed out; others are refused beyond.
+const HELD_BYTES_MAX: usize = 64 << 20;
 /// Answers' bytes that wait for the peer's windows before no further request is begun.
 const WAITING_BYTES_MAX: usize = 16 << 20;
 /// Lazy answers at once before no further request is begun: each keeps its records alive.
@@ -31,7 +31,7 @@ const LARGE_ANSWERS_MAX: usize = 64;
 /// # Invariants
 /// - A stream is in the table from its head until both sides have ended it.
 /// - A stream is in `ready` at most once, exactly if its flag says so.
-/// - `bodies_bytes` is the sum of what all streams' incoming sides and all events hold.
+/// - `held_bytes` is the sum of what all streams' incoming sides and all events hold.
 #[derive(Debug)]
 pub struct Connection {
     limits: Limits,
@@ -46,7 +46,7 @@ pub struct Connection {
     ready: VecDeque<u32>,
     waiting_bytes: usize,
     large_answers: usize,
-    bodies_bytes: usize,
+    held_bytes: usize,
     receiving: ReceiveWindow,
     keepalive: Keepalive,
     going: bool,
@@ -74,7 +74,7 @@ impl Connection {
             ready: VecDeque::new(),
             waiting_bytes: 0,
             large_answers: 0,
-            bodies_bytes: 0,
+            held_bytes: 0,
             receiving: ReceiveWindow::new(CONNECTION_WINDOW),
             keepalive: Keepalive::new(limits.pings, now.monotonic),
             going: false,
@@ -92,7 +92,7 @@ impl Connection {
                     self.on_data(stream, bytes, frame_bytes, end)?;
                 }
                 Frame::Reset { stream } => self.on_reset(stream)?,
-                Frame::Settings(settings) => self.on_settings(settings)?,
+                Frame::Settings(settings) => self.on_settings(now, settings)?,
                 Frame::Ping(payload) => self.on_ping(now, payload)?,
                 Frame::WindowUpdate { stream: 0, bytes } => self.on_window_update(bytes)?,
                 Frame::WindowUpdate { stream, bytes } => self.on_stream_window(stream, bytes)?,
@@ -115,7 +115,9 @@ impl Connection {
             return Err(Fault(ErrorCode::Protocol, "clients' streams are odd"));
         }
         self.last_stream = id;
-        if self.going || self.streams.len() >= self.limits.streams_max as usize {
+        let full = self.streams.len() >= self.limits.streams_max as usize
+            || self.held_bytes > HELD_BYTES_MAX;
+        if self.going || full {
             self.sender.reset(id, ErrorCode::RefusedStream);
         } else {
             self.open(id, fields.finish(self.secure), end);
@@ -129,7 +131,9 @@ impl Connection {
         match head {
             Head::Request(request) => {
                 let bytes_max = self.limits.body_bytes(&request.path);
-                self.streams.insert(id, Stream::new(request, bytes_max, window));
+                let stream = Stream::new(request, bytes_max, window);
+                self.held_bytes += stream.incoming.bytes();
+                self.streams.insert(id, stream);
                 if end {
                     self.on_end(id);
                 }
@@ -175,16 +179,16 @@ impl Connection {
             }
             Ok(_) => {}
         }
-        self.bodies_bytes -= stream.incoming.bytes();
+        self.held_bytes -= stream.incoming.bytes();
         let (before, events) = (self.events.len(), &mut self.events);
         let read = stream.incoming.data(bytes, self.limits.message_bytes, |told| {
             events.push_back(event(id, told));
         });
-        self.bodies_bytes += stream.incoming.bytes();
-        self.bodies_bytes += self.events.range(before..).map(event_bytes).sum::<usize>();
+        self.held_bytes += stream.incoming.bytes();
+        self.held_bytes += self.events.range(before..).map(event_bytes).sum::<usize>();
         match read {
             Err(refusal) => self.refuse(id, end, &Status::from(refusal)),
-            Ok(()) if self.bodies_bytes > BODIES_BYTES_MAX => {
+            Ok(()) if self.held_bytes > HELD_BYTES_MAX => {
                 let status = Status::new(Code::ResourceExhausted, "etcdserver: too many requests");
                 self.refuse(id, end, &status);
             }
@@ -196,10 +200,10 @@ impl Connection {
     /// The client has ended its side of a stream.
     fn on_end(&mut self, id: u32) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        self.bodies_bytes -= stream.incoming.bytes();
+        self.held_bytes -= stream.incoming.bytes();
         let (before, events) = (self.events.len(), &mut self.events);
         let ended = stream.incoming.end(|told| events.push_back(event(id, told)));
-        self.bodies_bytes += self.events.range(before..).map(event_bytes).sum::<usize>();
+        self.held_bytes += self.events.range(before..).map(event_bytes).sum::<usize>();
         if let Err(refusal) = ended {
             self.refuse(id, true, &Status::from(refusal));
         }
@@ -208,15 +212,17 @@ impl Connection {
     /// Answers a stream in place of the API, which hears that it is over if it knows of it.
     fn refuse(&mut self, id: u32, ended: bool, status: &Status) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        self.bodies_bytes -= stream.incoming.bytes();
+        self.held_bytes -= stream.incoming.bytes();
         stream.incoming = if ended { Incoming::Ended } else { Incoming::Ignored };
-        if std::mem::take(&mut stream.told) {
-            self.events.push_back(Event::Cancelled(StreamId(id)));
+        let told = std::mem::take(&mut stream.told);
+        let (begun, rpc) = (stream.outgoing.is_some(), stream.rpc);
+        if told {
+            self.tell_cancelled(id);
         }
-        match stream.outgoing {
-            None if stream.rpc => self.answer(id, status.response()),
-            None => self.answer(id, Response::new(503, Bytes::new())),
-            Some(_) => self.end_with(id, status.trailers()),
+        match (begun, rpc) {
+            (true, _) => self.end_with(id, status.trailers()),
+            (false, true) => self.answer(id, status.response()),
+            (false, false) => self.answer(id, Response::new(503, Bytes::new())),
         }
     }
 
@@ -237,21 +243,29 @@ impl Connection {
     /// Drops a stream that will not be answered.
     fn forget(&mut self, id: u32) {
         let Some(stream) = self.streams.remove(&id) else { return };
-        self.bodies_bytes -= stream.incoming.bytes();
+        self.held_bytes -= stream.incoming.bytes();
         if let Some(outgoing) = &stream.outgoing {
             self.waiting_bytes -= outgoing.bytes();
             self.large_answers -= usize::from(outgoing.is_large());
         }
         if stream.told {
-            self.events.push_back(Event::Cancelled(StreamId(id)));
+            self.tell_cancelled(id);
         }
     }
 
-    fn on_settings(&mut self, settings: Settings) -> Result<(), Fault> {
+    fn tell_cancelled(&mut self, id: u32) {
+        let event = Event::Cancelled(StreamId(id));
+        self.held_bytes += event_bytes(&event);
+        self.events.push_back(event);
+    }
+
+    fn on_settings(&mut self, now: Instant, settings: Settings) -> Result<(), Fault> {
         if settings.table_changes {
             self.sender.give_up_table();
         }
         if let Some(window) = settings.window_initial {
+            // The work is that of a frame for each stream.
+            self.reader.count_empty(now, self.streams.len())?;
             self.on_window_initial(window)?;
         }
         frame::put_settings_ack(&mut self.sender.output);
@@ -370,7 +384,7 @@ impl Protocol for Connection {
                 return None;
             }
             let event = self.events.pop_front()?;
-            self.bodies_bytes -= event_bytes(&event);
+            self.held_bytes -= event_bytes(&event);
             if !current {
                 continue;
             }

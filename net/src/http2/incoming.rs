@@ -51,11 +51,13 @@ impl Incoming {
         Self::Body { head, body: BytesMut::new(), bytes_max }
     }
 
-    /// Bytes that are kept.
+    /// Bytes that are kept: a head is, until it is told.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Body { body, .. } => body.len(),
-            Self::Call { reader, .. } => reader.pending_bytes(),
+            Self::Body { head, body, .. } => request_bytes(head) + body.len(),
+            Self::Call { head, reader } => {
+                head.as_deref().map_or(0, request_bytes) + reader.pending_bytes()
+            }
             Self::Ignored | Self::Ended => 0,
         }
     }
@@ -118,11 +120,18 @@ pub(super) fn event(id: u32, told: Told) -> Event {
     }
 }
 
-/// The bytes of a body that waits to be handed out.
+/// What an event holds that waits to be handed out, itself included.
 pub(super) fn event_bytes(event: &Event) -> usize {
-    match event {
-        Event::Request(_, request) => request.body.len(),
-        Event::Message(_, message) => message.len(),
-        Event::End(_) | Event::Cancelled(_) => 0,
-    }
+    size_of::<Event>()
+        + match event {
+            Event::Request(_, request) => request_bytes(request),
+            Event::Message(_, message) => message.len(),
+            Event::End(_) | Event::Cancelled(_) => 0,
+        }
+}
+
+/// What a request holds. A few bytes of HPACK may stand for a megabyte of fields.
+fn request_bytes(request: &Request) -> usize {
+    let Request { path, query, headers, body, .. } = request;
+    path.len() + query.as_ref().map_or(0, Bytes::len) + headers.bytes() + body.len()
 }

@@ -8,7 +8,10 @@ use super::head::HeadReader;
 use super::hpack;
 
 /// Frames that carry nothing (RFC 9113, 10.5) in one second, before the peer is told to be calm.
-const EMPTY_FRAMES_MAX: u32 = 100_000;
+const EMPTY_FRAMES_MAX: usize = 100_000;
+
+/// So many bytes of fields are as much work as an empty frame.
+const FIELDS_BYTES_PER_FRAME: usize = 4_096;
 
 /// What ends a connection: the code, and a text for whoever looks into it.
 #[derive(Debug)]
@@ -59,7 +62,7 @@ pub(super) struct Reader {
     decoder: hpack::Decoder,
     block: Option<Block>,
     /// Frames that carried nothing, since when.
-    empty_frames: (Instant, u32),
+    empty_frames: (Instant, usize),
 }
 
 impl Reader {
@@ -137,20 +140,23 @@ impl Reader {
             Kind::GoAway | Kind::Priority | Kind::Unknown => Frame::Other,
         };
         match &frame {
-            Frame::Headers { .. } => {}
+            // A few bytes may stand for as many fields as are allowed.
+            Frame::Headers { fields, .. } => {
+                self.count_empty(now, fields.bytes() / FIELDS_BYTES_PER_FRAME)?;
+            }
             Frame::Data { bytes, end, .. } if *end || !bytes.is_empty() => {}
-            _ => self.count_empty(now)?,
+            _ => self.count_empty(now, 1)?,
         }
         Ok(frame)
     }
 
-    /// Counts a frame that makes work and carries nothing.
-    fn count_empty(&mut self, now: Instant) -> Result<(), Fault> {
+    /// Counts a frame that makes work and carries nothing: the work of so many.
+    pub(super) fn count_empty(&mut self, now: Instant, frames: usize) -> Result<(), Fault> {
         let (since, count) = &mut self.empty_frames;
         if now.since(*since) >= Duration::from_secs(1) {
             (*since, *count) = (now, 0);
         }
-        *count += 1;
+        *count += frames;
         if *count > EMPTY_FRAMES_MAX {
             return Err(Fault(ErrorCode::EnhanceYourCalm, "too many empty frames"));
         }

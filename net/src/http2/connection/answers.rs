@@ -73,7 +73,7 @@ impl Connection {
     /// The answer is complete.
     fn finish(&mut self, id: u32) {
         let Some(stream) = self.streams.remove(&id) else { return };
-        self.bodies_bytes -= stream.incoming.bytes();
+        self.held_bytes -= stream.incoming.bytes();
         self.large_answers -= usize::from(stream.outgoing.is_some_and(|it| it.is_large()));
         if !matches!(stream.incoming, Incoming::Ended) {
             // The rest of the request is not wanted (RFC 9113, 8.1).
