@@ -32,11 +32,14 @@ const DIAL_TIME: Duration = Duration::from_secs(1);
 /// Does what the command line asks for.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().collect();
-    let own = arguments.iter().skip(1).cloned().collect();
-    match flags::read(own, std::env::vars()) {
-        Ok(Asked::Member(config, warnings)) => member(&config, &warnings, arguments),
-        Ok(Asked::Text(text)) => {
+    let asked = flags::arguments(std::env::args_os()).and_then(|arguments| {
+        let own = arguments.iter().skip(1).cloned().collect();
+        let asked = flags::read(own, flags::environment(std::env::vars_os())?)?;
+        Ok((asked, arguments))
+    });
+    match asked {
+        Ok((Asked::Member(config, warnings), arguments)) => member(&config, &warnings, arguments),
+        Ok((Asked::Text(text), _)) => {
             print!("{text}");
             ExitCode::SUCCESS
         }

@@ -8,6 +8,7 @@ mod config;
 mod file;
 mod security;
 mod table;
+mod text;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use clap::{Arg, ArgAction, Command};
 pub use config::{Config, Discovery, InitialState, ProxyFlags, ProxyMode, ServiceRecords};
 pub use security::Security;
 use table::{Flag, Kind, Support};
+pub use text::{arguments, environment};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -61,7 +63,7 @@ enum Source {
 /// Reads the arguments behind the program's name, and the environment.
 pub fn read(
     arguments: Vec<String>,
-    environment: impl Iterator<Item = (String, String)>,
+    environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Asked, Refusal> {
     let matches = match command().try_get_matches_from(normalise(arguments)) {
         Ok(matches) => matches,
@@ -80,7 +82,8 @@ pub fn read(
         }
     }
     let mut warnings = Vec::new();
-    let environment: Vec<_> = environment.filter(|(name, value)| is_ours(name, value)).collect();
+    let environment: Vec<_> =
+        environment.into_iter().filter(|(name, value)| is_ours(name, value)).collect();
     let source = match config_file(&given, &environment) {
         Some(path) => {
             warn_of_ignored(&path, &given, &environment, &mut warnings);
