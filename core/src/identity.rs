@@ -24,7 +24,7 @@ pub struct MemberId(pub u64);
 )]
 pub struct ClusterId(pub u64);
 
-/// Counts the starts of one data directory: a restarted member never reuses one.
+/// Numbers the starts of one member, upwards: none is ever used again.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]

@@ -3,7 +3,7 @@
 //! ```text
 //! NAME.quorra/     0700
 //!   lock           held while a member runs
-//!   incarnation    counts the starts
+//!   incarnation    the number of the last start
 //!   wal/           0000000000000001.wal ...     the log's segments
 //!   snap/          0000000000000abc.snap ...    checkpoints, by the index that they cover
 //!   proxy/         cluster                      of a proxy, which has none of the others
@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use quorra_core::disk::{DiskRead, File};
 use quorra_core::identity::Incarnation;
+use quorra_core::time::WallTime;
 use quorra_core::wal::Found;
 
 const SUBDIRECTORIES: [&str; 2] = ["wal", "snap"];
@@ -169,12 +170,17 @@ impl DataDir {
         at(&self.root.join(wanted.file.to_string()), crate::disk::read(&self.root, wanted))
     }
 
-    /// Counts this start: a number that no earlier start of this directory had, durable before it
-    /// is returned, as are the places for data.
+    /// Numbers this start: above every earlier one of this directory, durable before it is
+    /// returned, as are the places for data.
+    ///
+    /// The number is no less than the milliseconds since 1970. The other members and the log may
+    /// remember starts that the directory does not: those of one that was wiped, or is an older
+    /// copy. Were a number used twice, an entry of the forgotten start would be taken for the
+    /// outcome of a request of this one, and the peers would refuse it as the older of two.
     ///
     /// # Errors
     /// The operating system's, or a damaged file.
-    pub fn next_incarnation(&self) -> Result<Incarnation, DataDirError> {
+    pub fn next_incarnation(&self, now: WallTime) -> Result<Incarnation, DataDirError> {
         for name in SUBDIRECTORIES {
             make(&self.root.join(name))?;
         }
@@ -187,6 +193,7 @@ impl DataDir {
         let Some(next) = previous.and_then(|previous| previous.checked_add(1)) else {
             return Err(DataDirError::Incarnation(path));
         };
+        let next = next.max(u64::try_from(now.0 / 1_000_000).unwrap_or(0));
         let temporary = path.with_extension("tmp");
         at(&temporary, write_synced(&temporary, &format!("{next}\n")))?;
         at(&path, fs::rename(&temporary, &path))?;
@@ -309,7 +316,7 @@ pub(crate) mod tests {
         assert_eq!(purpose().expect("nothing to lose is there"), Purpose::None);
         fs::create_dir(scratch.0.join("proxy")).expect("it can be made");
         assert_eq!(purpose().expect("only a proxy's"), Purpose::Proxy);
-        member.next_incarnation().expect("it can be counted");
+        member.next_incarnation(WallTime(0)).expect("it can be counted");
         let refused = purpose().expect_err("both are there").to_string();
         assert!(refused.contains("both member and proxy directories exist"), "{refused}");
         fs::remove_dir(scratch.0.join("proxy")).expect("it is empty");
@@ -321,7 +328,7 @@ pub(crate) mod tests {
         let scratch = Scratch::new("listing");
         let directory = DataDir::open(&scratch.0).expect("it is free");
         assert_eq!(directory.found().expect("nothing is not wrong"), []);
-        directory.next_incarnation().expect("it can be counted");
+        directory.next_incarnation(WallTime(0)).expect("it can be counted");
         drop(directory);
         let names = [
             "wal/000000000000000b.wal",
@@ -349,14 +356,20 @@ pub(crate) mod tests {
     #[test]
     fn every_start_has_a_number_of_its_own() {
         let scratch = Scratch::new("incarnation");
-        for expected in 1..=3 {
-            let directory = DataDir::open(&scratch.0).expect("it is free");
-            let counted = directory.next_incarnation().expect("it can be counted");
-            assert_eq!(counted, Incarnation(expected));
+        let directory = DataDir::open(&scratch.0).expect("it is free");
+        let count = |milliseconds: i64| {
+            let now = WallTime(milliseconds * 1_000_000);
+            directory.next_incarnation(now).expect("it can be counted")
+        };
+        for (milliseconds, expected) in [(0, 1), (1, 2), (500, 500), (500, 501), (-1, 502)] {
+            assert_eq!(count(milliseconds), Incarnation(expected));
         }
+        fs::remove_file(scratch.0.join("incarnation")).expect("it is there");
+        assert_eq!(count(600), Incarnation(600), "also behind starts that it does not remember");
+        drop(directory);
         fs::write(scratch.0.join("incarnation"), "many").expect("it can be written");
         let directory = DataDir::open(&scratch.0).expect("it is free");
-        let refused = directory.next_incarnation().expect_err("that is no number");
+        let refused = directory.next_incarnation(WallTime(0)).expect_err("that is no number");
         assert!(refused.to_string().ends_with("incarnation does not hold a number"));
     }
 }

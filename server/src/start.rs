@@ -117,8 +117,9 @@ fn run(config: &Config, command_line: Vec<String>) -> Result<Ended, String> {
         None => None,
     };
     let listeners = early.map_or_else(|| listen(config, &tls), Ok)?;
-    let incarnation = data_dir.next_incarnation().map_err(|error| error.to_string())?;
     let clock = Clock::start();
+    let incarnation =
+        data_dir.next_incarnation(clock.now().wall).map_err(|error| error.to_string())?;
     let seed = entropy.seed().map_err(|error| format!("/dev/urandom: {error}"))?;
     let options = replica_options(config, first.as_ref(), incarnation, seed);
     let recovery = Recovery::start(options, found, first, clock.now());

@@ -9,6 +9,7 @@ use quorra::disk::{Answer, Disk, Syncing};
 use quorra_core::disk::{Lane, Ticket};
 use quorra_core::identity::{ClusterId, Incarnation, MemberId};
 use quorra_core::raft::{Entry, EntryKind, HardState, Index, LogBatch, Position, Term};
+use quorra_core::time::WallTime;
 use quorra_core::wal::{Identity, Recovered, Recovery, Step, Wal};
 
 const SEGMENT_BYTES: u64 = 64 << 10;
@@ -90,7 +91,7 @@ fn every_start_finds_what_the_ones_before_it_wrote() {
     let mut written = 0;
     for start in 1..=3 {
         let directory = DataDir::open(&root).expect("it is free");
-        let incarnation = directory.next_incarnation().expect("starts are counted");
+        let incarnation = directory.next_incarnation(WallTime(0)).expect("starts are counted");
         let wal = if start == 1 {
             Wal::create(identity, SEGMENT_BYTES)
         } else {

@@ -32,7 +32,7 @@ pub(super) struct Reads {
 }
 
 impl Reads {
-    /// `incarnation` keeps contexts apart across restarts.
+    /// `incarnation`, what fits of it, keeps contexts apart from those of the last restarts.
     pub(super) fn new(incarnation: crate::identity::Incarnation) -> Self {
         Self {
             gathered: Vec::new(),

@@ -210,6 +210,7 @@ const IDLE_CREDIT_MAX: Duration = Duration::from_millis(20);
 mod tests {
     use super::*;
     use crate::data_dir::{DataDir, tests::Scratch};
+    use quorra_core::time::WallTime;
 
     /// A checkpoint's chunks were queued behind its creation, which met a full disk: they must not
     /// look like a broken disk, which would end the member.
@@ -217,7 +218,7 @@ mod tests {
     fn what_was_queued_for_a_file_that_could_not_be_created_meets_a_full_disk_too() {
         let scratch = Scratch::new("lane-wanting");
         let directory = DataDir::open(&scratch.0).expect("a fresh directory opens");
-        directory.next_incarnation().expect("it has places for data");
+        directory.next_incarnation(WallTime(0)).expect("it has places for data");
         drop(directory);
         let file = File::Checkpoint(7);
         let files = Files::open(&scratch.0, 4).expect("the directory is there");

@@ -191,6 +191,7 @@ mod tests {
     use super::*;
     use crate::data_dir::{DataDir, tests::Scratch};
     use quorra_core::disk::File;
+    use quorra_core::time::WallTime;
 
     const FILE: File = File::Segment(1);
 
@@ -205,7 +206,7 @@ mod tests {
 
     fn start(scratch: &Scratch) -> Disk {
         let directory = DataDir::open(&scratch.0).expect("a fresh directory opens");
-        directory.next_incarnation().expect("it has places for data");
+        directory.next_incarnation(WallTime(0)).expect("it has places for data");
         drop(directory);
         Disk::start(&scratch.0, Syncing::Always, || ()).expect("it starts")
     }
@@ -293,7 +294,7 @@ mod tests {
     fn every_answer_wakes() {
         let scratch = Scratch::new("disk-wake");
         let directory = DataDir::open(&scratch.0).expect("a fresh directory opens");
-        directory.next_incarnation().expect("it has places for data");
+        directory.next_incarnation(WallTime(0)).expect("it has places for data");
         drop(directory);
         let woken = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&woken);
