@@ -10,7 +10,7 @@ use quorra_core::identity::Incarnation;
 use quorra_core::replica::{self, Bootstrap, Recovery, RecoveryStep, Replica};
 use quorra_core::wal::Found;
 use quorra_core::{limits, raft};
-use quorra_net::host::{self, Host, Listener};
+use quorra_net::host::{self, Host, Listener, PEER_CONNECTIONS_RESERVED};
 
 use crate::bootstrap::{self, Start};
 use crate::clock::Clock;
@@ -133,6 +133,7 @@ fn run(config: &Config, command_line: Vec<String>) -> Result<Ended, String> {
         "recovered"
     );
     let options = host_options(config, incarnation, descriptor_limit, command_line);
+    let connections_max = options.connections_max + PEER_CONNECTIONS_RESERVED;
     let host = Host::new(options, replica, clock.now());
     let system = |error: std::io::Error| format!("the operating system refuses: {error}");
     let waiter = Waiter::new().map_err(system)?;
@@ -144,6 +145,7 @@ fn run(config: &Config, command_line: Vec<String>) -> Result<Ended, String> {
     let network = Network {
         listeners,
         handshakes_max: descriptors::handshakes_max(descriptor_limit),
+        connections_max,
         dial_timeout: config.election_timeout + DIAL_TIME,
         dial_tls: tls.dialing,
     };

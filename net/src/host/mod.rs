@@ -60,7 +60,7 @@ use crate::peer::{Links, Order};
 
 /// Connections beyond the flags' number that a peer listener still takes: clients cannot lock the
 /// other members out.
-const PEER_CONNECTIONS_RESERVED: usize = 64;
+pub const PEER_CONNECTIONS_RESERVED: usize = 64;
 
 /// A member: its replica and all its connections.
 pub struct Host {

@@ -50,6 +50,7 @@ pub fn run(
     let network = Network {
         listeners,
         handshakes_max: descriptors::handshakes_max(descriptor_limit),
+        connections_max: descriptors::connections_max(descriptor_limit),
         dial_timeout: config.proxy.dial_timeout,
         dial_tls: tls.dialing,
     };

@@ -53,15 +53,17 @@ impl Doors {
         self.listeners.iter().any(Listening::is_ready).then_some(self.accept_after)
     }
 
-    /// Those who have come in.
-    pub(super) fn newcomers(&mut self, now: Instant) -> Vec<Newcomer> {
+    /// Those who have come in; so many at most over listeners for plain text.
+    pub(super) fn newcomers(&mut self, now: Instant, most: usize) -> Vec<Newcomer> {
         let mut newcomers: Vec<_> = std::iter::from_fn(|| self.handshakes.next()).collect();
         if now < self.accept_after {
             return newcomers;
         }
+        let mut left = most;
         for listening in &mut self.listeners {
             let listener = listening.kind();
-            let (accepted, error) = listening.accept(ACCEPTED_MAX);
+            let (accepted, error) = listening.accept(left.min(ACCEPTED_MAX));
+            left -= accepted.len();
             newcomers.extend(accepted.into_iter().map(|(socket, remote)| Newcomer {
                 socket,
                 filter: None,

@@ -29,6 +29,8 @@ pub struct Network {
     pub listeners: Vec<Listening>,
     /// How many TLS handshakes each kind of listener may have under way.
     pub handshakes_max: usize,
+    /// How many connections may be open at once, those that were answered and linger among them.
+    pub connections_max: usize,
     /// Bounds connecting to each address of a peer, and each handshake with one.
     pub dial_timeout: Duration,
     /// Whom to trust when a peer's URL asks for TLS; none is the system's authorities.

@@ -41,6 +41,7 @@ use connection::{Buffers, Connection, Connections, Phase, Received, Sent};
 use dialer::{Attempt, Dialed, Dialer};
 use doors::Doors;
 use handshakes::Newcomer;
+use listeners::ACCEPTED_MAX;
 pub use listeners::{Listening, Network, Secure};
 pub use waiter::Waiter;
 use waiter::{SIGNALS, WAKER};
@@ -91,6 +92,7 @@ pub struct Reactor<M> {
     complaints: Complaints,
     accepted: u64,
     connections: Connections,
+    connections_max: usize,
     ready_peers: VecDeque<ConnectionId>,
     ready_clients: VecDeque<ConnectionId>,
     /// In the order of their time.
@@ -126,6 +128,7 @@ impl<M: Machine> Reactor<M> {
             doors,
             accepted: 0,
             connections: Connections::default(),
+            connections_max: network.connections_max,
             ready_peers: VecDeque::new(),
             ready_clients: VecDeque::new(),
             lingering: VecDeque::new(),
@@ -281,7 +284,8 @@ impl<M: Machine> Reactor<M> {
 
     /// Makes those who have come in known to the system and to the host.
     fn accept(&mut self, now: Now) {
-        for newcomer in self.doors.newcomers(now.monotonic) {
+        let room = self.room();
+        for newcomer in self.doors.newcomers(now.monotonic, room) {
             let Newcomer { socket, filter, listener, remote, security, early } = newcomer;
             let connection = ConnectionId(self.accepted * 2);
             self.accepted += 1;
@@ -301,6 +305,17 @@ impl<M: Machine> Reactor<M> {
                 Err(error) => log::warn!(error:% = error; "cannot watch a connection"),
             }
         }
+    }
+
+    /// How many may come in now. Those that linger give way first; one at least comes in, to be told
+    /// that there is no room.
+    fn room(&mut self) -> usize {
+        while self.connections.len() + ACCEPTED_MAX > self.connections_max
+            && let Some((_, id)) = self.lingering.pop_front()
+        {
+            self.connections.remove(&id);
+        }
+        self.connections_max.saturating_sub(self.connections.len()).max(1)
     }
 
     /// Each ready client once, until the turn's budget is spent.

@@ -127,8 +127,19 @@ impl Member {
 
     /// With these flags for this start only.
     pub(crate) fn start_with(&mut self, flags: &[String]) {
+        self.spawn(&mut Command::new(env!("CARGO_BIN_EXE_quorra")), flags);
+    }
+
+    /// Below this limit of open files.
+    pub(crate) fn start_below(&mut self, descriptors: usize) {
+        let limited = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
+        let program = ["-c", limited.as_str(), env!("CARGO_BIN_EXE_quorra")];
+        self.spawn(Command::new("sh").args(program), &[]);
+    }
+
+    fn spawn(&mut self, command: &mut Command, flags: &[String]) {
         let log = File::options().create(true).append(true).open(&self.log);
-        let child = Command::new(env!("CARGO_BIN_EXE_quorra"))
+        let child = command
             .args(&self.flags)
             .args(flags)
             .stdin(Stdio::null())

@@ -38,6 +38,32 @@ fn a_client_that_has_said_all_still_gets_its_answer_and_an_end() {
     assert!(answer.contains("etcdserver"), "{answer}");
 }
 
+/// Whoever is answered and does not close lingers for a while. Files of the log need descriptors
+/// as well: a member that cannot open one has to stop.
+#[test]
+fn connections_that_linger_leave_descriptors_for_files() {
+    const DESCRIPTORS: usize = 256;
+    let mut cluster = Cluster::new("lingering", 1);
+    let member = &mut cluster.members[0];
+    member.start_below(DESCRIPTORS);
+    member.wait_until_healthy();
+    let mut lingering = Vec::new();
+    let mut most = 0;
+    for _ in 0..20 {
+        for _ in 0..25 {
+            let mut stream = connect(member);
+            let request = b"GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+            stream.write_all(request).expect("the member reads");
+            lingering.push(stream);
+        }
+        let metrics = member.get("/metrics").expect("a healthy member is measured").text();
+        let open = metrics.lines().find_map(|line| line.strip_prefix("process_open_fds "));
+        most = most.max(open.and_then(|open| open.parse().ok()).expect("a number"));
+    }
+    assert!((64..DESCRIPTORS - 30).contains(&most), "{most} descriptors were open");
+    Api::V2.put(member, "beside/lingering", "x").expect("a healthy member writes");
+}
+
 #[test]
 fn an_answer_larger_than_the_sockets_buffers_reaches_a_slow_reader_whole() {
     let cluster = Cluster::start("slow-reader", 1);
