@@ -79,7 +79,7 @@ use writes::Writes;
 
 use crate::disk::{DiskFailure, Lane, Ticket};
 use crate::identity::MemberId;
-use crate::raft::{self, Index, LogBatch, Notice, Position, Raft, RoleName};
+use crate::raft::{self, Index, LogBatch, Notice, Position, Raft, RoleName, Term};
 use crate::random::Random;
 use crate::time::{Instant, Now};
 
@@ -244,8 +244,8 @@ impl Replica {
     fn on_peer(&mut self, from: MemberId, message: Message, effects: &mut Effects) {
         match message {
             Message::Raft(message) => {
-                if let raft::Message::Appended { match_index, .. } = &message {
-                    self.remember_acknowledgement(from, *match_index);
+                if let raft::Message::Appended { term, match_index } = message {
+                    self.remember_acknowledgement(from, term, match_index);
                 }
                 self.raft.step(self.now.monotonic, from, message, &mut self.out);
             }
@@ -262,10 +262,13 @@ impl Replica {
         }
     }
 
-    /// Members only: there is no end to strangers.
-    fn remember_acknowledgement(&mut self, from: MemberId, index: Index) {
+    /// Of members only: there is no end to strangers. And only of this term: what was acknowledged
+    /// in an older one may since have been replaced here, and a member that is told of an entry
+    /// which it never had takes its disk for damaged.
+    fn remember_acknowledgement(&mut self, from: MemberId, term: Term, index: Index) {
         let is_member = self.machine.state().membership().members.contains_key(&from);
-        if let Some(entry) = self.raft.entry(index).filter(|_| is_member) {
+        let counts = is_member && term == self.raft.term();
+        if let Some(entry) = self.raft.entry(index).filter(|_| counts) {
             self.peers.acknowledge(from, Position { term: entry.term, index });
         }
     }

@@ -271,3 +271,24 @@ fn an_empty_batch_commits_nothing_that_is_about_to_be_replaced() {
     let status = cluster.nodes[&one].replica.as_ref().map(|replica| replica.status());
     assert_eq!(status.map(|status| status.applied_index), Some(Index(3)));
 }
+
+/// What a late acknowledgement names may have been replaced since: the member that sent it was
+/// then told, at its next handshake, of an entry that it never had, and no longer voted.
+#[test]
+fn an_acknowledgement_of_an_older_term_is_not_held_against_its_member() {
+    let mut cluster = Cluster::started(3);
+    let leader = cluster.leader().expect("it was started");
+    let behind = *cluster.nodes.keys().find(|id| **id != leader).expect("three members");
+    cluster.kill(behind);
+    put_revision(&cluster.call(leader, put("a", b"1")));
+    let replica = |c: &Cluster| c.nodes[&leader].replica.as_ref().expect("it runs").status();
+    let remembered = |c: &Cluster| {
+        c.nodes[&leader].replica.as_ref().map(|replica| replica.acknowledged_by(behind))
+    };
+    let (before, status) = (remembered(&cluster), replica(&cluster));
+    for (term, is_news) in [(Term(status.term.0 - 1), false), (status.term, true)] {
+        let late = raft::Message::Appended { term, match_index: status.commit_index };
+        cluster.input(leader, Input::Peer(behind, Message::Raft(late)));
+        assert_eq!(remembered(&cluster) != before, is_news, "{term}");
+    }
+}
