@@ -24,13 +24,16 @@ pub(super) struct Machine {
     recovered: Position,
     caught_up: bool,
     works: BTreeMap<WorkId, RequestId>,
+    /// States that snapshots have taken the place of, while they are taken apart.
+    replaced: Vec<State>,
 }
 
 impl Machine {
     /// `recovered` is the last entry that was found on disk, and the newest term.
     pub(super) fn new(state: State, applied: Position, recovered: Position) -> Self {
         let caught_up = applied.index >= recovered.index;
-        Self { state, applied, recovered, caught_up, works: BTreeMap::new() }
+        let (works, replaced) = (BTreeMap::new(), Vec::new());
+        Self { state, applied, recovered, caught_up, works, replaced }
     }
 
     pub(super) fn state(&self) -> &State {
@@ -43,6 +46,11 @@ impl Machine {
 
     pub(super) fn applied(&self) -> Position {
         self.applied
+    }
+
+    /// Requests whose answer is being worked out.
+    pub(super) fn works(&self) -> usize {
+        self.works.len()
     }
 
     /// How far a read sees: an entry that is still being worked off does not show yet.
@@ -63,7 +71,9 @@ impl Machine {
 
     /// Whether there is something to apply or to work off.
     pub(super) fn has_work(&self, raft: &Raft) -> bool {
-        self.state.has_work() || self.applied.index < raft.applicable_index()
+        self.state.has_work()
+            || !self.replaced.is_empty()
+            || self.applied.index < raft.applicable_index()
     }
 
     /// Applies what may be applied, up to the turn's budget, and works off one slice. True when the
@@ -86,7 +96,8 @@ impl Machine {
             let next = self.applied.index.next();
             let stop = next > raft.applicable_index()
                 || bytes >= limits::APPLY_BYTES_PER_TURN
-                || self.state.is_blocked();
+                || self.state.is_blocked()
+                || self.state.is_listing();
             if stop {
                 break;
             }
@@ -118,6 +129,7 @@ impl Machine {
 
     /// Works off one slice.
     fn work(&mut self, settled: &mut Vec<Settled>) {
+        self.replaced.pop_if(State::dismantle);
         if !self.state.has_work() && !self.state.has_lent() {
             return;
         }
@@ -161,7 +173,7 @@ impl Machine {
     /// A snapshot takes the state's place. Whoever waited for work of the old one will not get it.
     pub(super) fn replace(&mut self, state: State, at: Position) -> Vec<RequestId> {
         assert!(at.index > self.applied.index, "a snapshot only moves the state forward");
-        self.state = state;
+        self.replaced.push(core::mem::replace(&mut self.state, state));
         self.applied = at;
         self.caught_up |= at.index >= self.recovered.index || at.term > self.recovered.term;
         core::mem::take(&mut self.works).into_values().collect()

@@ -12,7 +12,8 @@ use crate::store::v2::auth::Claim;
 impl Replica {
     pub(super) fn on_request(&mut self, id: RequestId, request: Request, effects: &mut Effects) {
         let reads = self.reads.len() + self.early.len();
-        let waiting = self.proposals.writes.len() + reads + self.jobs.len();
+        let works = self.machine.works() + self.jobs.len();
+        let waiting = self.proposals.writes.len() + reads + works;
         self.count_v2(&request);
         let refused = admission::refuse(&self.admission_view(waiting), &request);
         if let Some(failure) = refused {

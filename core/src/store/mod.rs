@@ -8,6 +8,7 @@
 pub mod checkpoint;
 pub mod command;
 mod hash;
+mod listings;
 pub mod membership;
 mod state;
 pub mod v2;

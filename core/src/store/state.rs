@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use super::checkpoint::Writer;
 use super::command::{self, Body, Command, Identity};
+use super::listings::Listings;
 use super::membership::{Change, Member, Membership, Refusal};
 use super::v2::auth::{Access, Caller, Claim};
 use super::{hash, v2, v3};
@@ -63,6 +64,7 @@ pub struct State {
     stamp: WallTime,
     /// v2 nodes whose time is up until then are being removed.
     expiring: Option<WallTime>,
+    listings: Listings,
     next_work: u64,
     slice_keys: usize,
 }
@@ -121,8 +123,17 @@ impl State {
         slice_keys: usize,
     ) -> Self {
         let Particulars { membership, cluster_version, stamp } = particulars;
-        let (expiring, next_work) = (None, 0);
-        Self { v2, v3, membership, cluster_version, stamp, expiring, next_work, slice_keys }
+        Self {
+            v2,
+            v3,
+            membership,
+            cluster_version,
+            stamp,
+            expiring: None,
+            listings: Listings::default(),
+            next_work: 0,
+            slice_keys,
+        }
     }
 
     pub(super) fn particulars(&self) -> Particulars {
@@ -149,6 +160,7 @@ impl State {
     /// When this build does not understand the command: the member must stop.
     pub fn apply(&mut self, entry: &Entry) -> Result<Applied, DecodeError> {
         assert!(!self.is_blocked(), "entries are applied one after another");
+        assert!(!self.is_listing(), "a listing shows one state");
         if entry.kind == EntryKind::Empty {
             return Ok(Applied { identity: None, outcome: Outcome::Done, configuration: None });
         }
@@ -260,14 +272,19 @@ impl State {
     pub fn work(&mut self) -> Vec<(WorkId, Outcome)> {
         self.expire();
         self.v2.work(self.slice_keys);
+        let listed = self.listings.advance(&self.v2, self.slice_keys);
         let finished = self.v3.work().into_iter();
-        finished.map(|(work, outcome)| (work, Outcome::V3(outcome))).collect()
+        let finished = finished.map(|(work, outcome)| (work, Outcome::V3(outcome)));
+        finished.chain(listed.map(|(work, outcome)| (work, Outcome::V2(outcome)))).collect()
     }
 
     /// Whether [`Self::work`] has something to do.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        self.expiring.is_some() || self.v2.has_work() || self.v3.has_work()
+        self.expiring.is_some()
+            || self.v2.has_work()
+            || self.v3.has_work()
+            || self.listings.has_work()
     }
 
     /// Whether [`Self::work`] may find memory to give back, though it has nothing to do.
@@ -282,8 +299,16 @@ impl State {
         self.expiring.is_some() || self.v3.is_blocked()
     }
 
+    /// Whether a long v2 read must be finished by [`Self::work`] before the next entry is applied.
+    /// Everything that was applied shows all the same.
+    #[must_use]
+    pub fn is_listing(&self) -> bool {
+        self.listings.is_under_way()
+    }
+
     /// Nobody waits for this any more: a read is dropped, a write loses its answer only.
     pub fn cancel(&mut self, work: WorkId) {
+        self.listings.cancel(work);
         self.v3.cancel(work);
     }
 
@@ -299,10 +324,18 @@ impl State {
         self.v3.read_txn(txn, work).map_or(Outcome::Later(work), Outcome::V3)
     }
 
-    /// Reads a v2 node.
+    /// Reads a v2 node; `Later` when its directory is large.
     pub fn v2_get(&mut self, get: &v2::Get, claim: Option<&Claim>) -> Outcome {
         let permitted = self.v2.authorize(claim, &get.path, Access::Read);
-        Outcome::V2(permitted.and_then(|()| self.v2.get(get)))
+        match permitted.and_then(|()| self.v2.get(get, self.slice_keys)) {
+            Ok(v2::Read::Whole(event)) => Outcome::V2(Ok(event)),
+            Ok(v2::Read::Paused(listing)) => {
+                let work = self.new_work();
+                self.listings.add(work, listing, get, claim);
+                Outcome::Later(work)
+            }
+            Err(error) => Outcome::V2(Err(error)),
+        }
     }
 
     /// The v2 store, for statistics.
@@ -378,6 +411,13 @@ impl State {
         let hashes = (self.hash_beside_v3(), self.v3.hash());
         self.v2.begin_checkpoint();
         Some(Writer::new(at, &self.particulars(), v3, hashes))
+    }
+
+    /// Takes a state apart that nobody needs any more, a slice at a time: to drop millions of keys
+    /// in one go takes long. True when nothing large is left. No other method may be called any
+    /// more.
+    pub fn dismantle(&mut self) -> bool {
+        self.v2.dismantle(self.slice_keys) && self.v3.dismantle()
     }
 
     /// Keys that a slice of long work visits.

@@ -206,6 +206,24 @@ fn a_ttl_ends_through_the_log() {
 }
 
 #[test]
+fn a_write_behind_a_long_listing_is_not_in_it() {
+    let mut cluster = Cluster::started(1);
+    let one = MemberId(1);
+    for number in 0..250 {
+        cluster.call(one, set(&format!("/d/{number}"), "v", None));
+    }
+    let (listing, write) =
+        (cluster.ask(one, get("/d")), cluster.ask(one, set("/d/new", "v", None)));
+    cluster.wait(|c| c.replies.contains_key(&listing) && c.replies.contains_key(&write));
+    let event = |request| match &cluster.replies[request][0].outcome {
+        Ok(Response::V2(Ok(event))) => event.clone(),
+        other => panic!("not an event: {other:?}"),
+    };
+    let (listing, write) = (event(&listing), event(&write));
+    assert_eq!((listing.node.nodes.len(), listing.index + 1), (250, write.index));
+}
+
+#[test]
 fn a_member_that_is_asked_to_go_hands_over_first() {
     let mut cluster = Cluster::started(3);
     let old = cluster.leader().expect("it was started");

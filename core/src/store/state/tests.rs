@@ -161,6 +161,65 @@ fn an_expiry_of_many_nodes_is_sliced_and_blocks() {
 }
 
 #[test]
+fn a_long_listing_shows_one_state_and_the_next_one_waits_for_entries() {
+    let mut log = Log::new(2);
+    for name in ["/d/a", "/d/b", "/d/c"] {
+        log.apply(set(name, None));
+    }
+    let ask = |log: &mut Log| {
+        let path = v2::Path::clean(b"/d");
+        match log.state.v2_get(&v2::Get { path, recursive: false, sorted: true }, None) {
+            Outcome::Later(work) => work,
+            outcome => panic!("it does not fit a slice: {outcome:?}"),
+        }
+    };
+    let [first, second, third] = [(); 3].map(|()| ask(&mut log));
+    log.state.cancel(second);
+    for (work, entries) in [(first, 3), (third, 4)] {
+        let (finished, outcome) = loop {
+            if let Some(finished) = log.state.work().pop() {
+                break finished;
+            }
+            assert!(log.state.is_listing());
+        };
+        let Outcome::V2(Ok(event)) = outcome else { panic!("{outcome:?} is not a listing") };
+        assert_eq!(
+            (finished, event.node.nodes.len(), event.index),
+            (work, entries, entries as u64)
+        );
+        assert!(!log.state.is_listing(), "what was applied meanwhile may pass");
+        log.apply(set("/d/later", None));
+    }
+    let fourth = ask(&mut log);
+    assert!(log.state.has_work() && log.state.is_listing());
+    log.state.cancel(fourth);
+    assert!(!log.state.has_work() && !log.state.is_listing());
+}
+
+#[test]
+fn a_state_is_taken_apart_in_slices() {
+    let mut log = Log::new(2);
+    for number in 0..20 {
+        log.apply(set(&alloc::format!("/d{number}/a"), Some(60)));
+        let key = Bytes::from(alloc::format!("k{number}"));
+        let (value, lease) = (Some(Bytes::new()), Some(None));
+        log.apply(Body::V3(v3::Write::Put(v3::Put { key, value, lease, previous: false })));
+    }
+    let interval = v3::Interval::From(Bytes::from_static(b"a"));
+    let removal = v3::DeleteRange { interval, previous: false };
+    log.apply(Body::V3(v3::Write::DeleteRange(removal)));
+    while log.state.has_work() {
+        log.state.work();
+    }
+    let mut slices = 1;
+    while !log.state.dismantle() {
+        slices += 1;
+    }
+    assert!(slices > 20, "sixty nodes and keys do not fit into a few slices of two: {slices}");
+    assert!(log.state.dismantle(), "and then nothing is left");
+}
+
+#[test]
 fn an_unknown_command_is_an_error_not_a_guess() {
     let mut state = State::new(1);
     let entry = |kind, payload| Entry::new(Term(1), Index(1), kind, payload);

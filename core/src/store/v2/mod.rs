@@ -18,7 +18,8 @@
 //!
 //! Semantics are etcd 3.4's, quirks included; where one looks wrong, the comment beside it names
 //! it. **Bounded work**: a removed directory leaves the state at once and memory in slices
-//! ([`Store::work`]); expiry is done in slices ([`Store::expire`]). A listing is made in one go.
+//! ([`Store::work`]); expiry is done in slices ([`Store::expire`]), and so is a listing, while which
+//! nothing may be changed ([`Read::Paused`]).
 //!
 //! What etcd keeps in hidden trees beside the keys is no part of the tree here, but takes the same
 //! indices: users and roles ([`auth`]) are a struct of the store; membership and the cluster's
@@ -43,6 +44,7 @@ pub use checkpoint::Loader;
 pub use path::Path;
 pub use request::{Action, Condition, Error, ErrorKind, Event, Get, NodeView, Watch, Write};
 pub use statistics::{Statistics, Tally};
+pub(super) use tree::Listing;
 pub use watchers::{Heard, WatchId};
 
 use crate::codec;
@@ -51,8 +53,18 @@ use auth::{Access, Auth, Claim};
 use change::Change;
 use checkpoint::Cursor;
 use history::History;
-use tree::{Content, DirectoryId, Tree, Walk};
+use tree::{Content, DirectoryId, Listed, Tree, Walk};
 use watchers::Watchers;
+
+/// What a read has come to.
+#[derive(Debug)]
+pub(super) enum Read {
+    /// The answer.
+    Whole(Rc<Event>),
+    /// A directory that is larger than a slice. Nothing may be changed before its listing is
+    /// whole, or was dropped.
+    Paused(Listing),
+}
 
 /// The nodes, their history, and those who watch them.
 ///
@@ -127,11 +139,18 @@ impl Store {
         self.index
     }
 
-    /// Reads a node and its visible entries.
+    /// Reads a node and its visible entries, and counts it. At most `budget` nodes are looked at.
     ///
     /// # Errors
     /// [`ErrorKind::KeyNotFound`], [`ErrorKind::NotDirectory`].
-    pub fn get(&mut self, get: &Get) -> Result<Rc<Event>, Error> {
+    pub(super) fn get(&mut self, get: &Get, budget: usize) -> Result<Read, Error> {
+        let read = self.read(get, budget);
+        self.statistics.count_get(read.is_ok());
+        read
+    }
+
+    /// The same without counting.
+    pub(super) fn read(&self, get: &Get, budget: usize) -> Result<Read, Error> {
         let top = match self.tree.walk(&get.path) {
             Walk::Root => {
                 let view = NodeView::bare(Path::root(), true, 0, 0);
@@ -144,13 +163,25 @@ impl Store {
             Walk::Missing(_, end) => Err(self.missing(&get.path, end)),
             Walk::Blocked(end) => Err(self.blocked(&get.path, end)),
         };
-        self.statistics.count_get(top.is_ok());
         let (view, directory) = top?;
-        let node = match directory {
-            Some(id) => self.tree.list(view, id, get.recursive),
-            None => view,
-        };
-        Ok(Rc::new(Event::new(Action::Get, node, self.index, None)))
+        Ok(match directory {
+            Some(id) => self.listed(self.tree.list(view, id, get.recursive, budget)),
+            None => self.listed(Listed::Whole(view)),
+        })
+    }
+
+    /// Goes on with a listing.
+    pub(super) fn read_more(&self, listing: Listing, budget: usize) -> Read {
+        self.listed(self.tree.list_more(listing, budget))
+    }
+
+    fn listed(&self, listed: Listed) -> Read {
+        match listed {
+            Listed::Whole(node) => {
+                Read::Whole(Rc::new(Event::new(Action::Get, node, self.index, None)))
+            }
+            Listed::Paused(listing) => Read::Paused(listing),
+        }
     }
 
     /// Carries out a write that the leader stamped with this time.
@@ -204,6 +235,11 @@ impl Store {
     #[must_use]
     pub fn has_work(&self) -> bool {
         self.tree.has_detached()
+    }
+
+    /// Drops up to `budget` nodes of a store that nobody needs any more. Whether none is left.
+    pub(super) fn dismantle(&mut self, budget: usize) -> bool {
+        self.tree.dismantle(budget)
     }
 
     fn error(&self, kind: ErrorKind, cause: &[u8]) -> Error {

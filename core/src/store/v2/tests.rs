@@ -85,6 +85,23 @@ fn get(key: &str, recursive: bool) -> Get {
     Get { path: path(key), recursive, sorted: true }
 }
 
+/// Reads a node, node by node; in one go it is the same.
+fn read(store: &mut Store, key: &str, recursive: bool) -> Result<Rc<Event>, Error> {
+    let get = get(key, recursive);
+    let in_one_go = store.read(&get, usize::MAX);
+    let mut read = store.get(&get, 1)?;
+    loop {
+        match (read, &in_one_go) {
+            (Read::Paused(listing), _) => read = store.read_more(listing, 1),
+            (Read::Whole(event), Ok(Read::Whole(same))) => {
+                assert_eq!(&event, same);
+                return Ok(event);
+            }
+            (read, in_one_go) => panic!("{read:?} is not {in_one_go:?}"),
+        }
+    }
+}
+
 /// A store after these writes, all of which must succeed.
 fn store_of(writes: &[Write]) -> Store {
     let mut store = Store::new();

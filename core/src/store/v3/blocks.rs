@@ -65,6 +65,22 @@ impl<T> Blocks<T> {
         self.full.iter().flat_map(|block| block.iter()).chain(&self.open)
     }
 
+    /// The last one, to be changed.
+    pub(super) fn last_mut(&mut self) -> Option<&mut T> {
+        self.open.last_mut()
+    }
+
+    /// Drops the last one; of a block that is shared, the handle. Whether there was one.
+    pub(super) fn pop(&mut self) -> bool {
+        let was_there = self.open.pop().is_some();
+        while self.open.is_empty()
+            && let Some(full) = self.full.pop()
+        {
+            self.open = Rc::try_unwrap(full).unwrap_or_default();
+        }
+        was_there
+    }
+
     /// The full blocks.
     pub(super) fn full(&self) -> &[Rc<Vec<T>>] {
         &self.full
@@ -126,6 +142,11 @@ mod tests {
                 assert_eq!(blocks.iter().last(), Some(&(last + 7)));
             }
             assert_eq!(blocks.clone().into_iter().count(), length);
+            for left in (0..length).rev() {
+                assert!(blocks.pop());
+                assert_eq!((blocks.len(), blocks.is_empty()), (left, left == 0));
+            }
+            assert!(!blocks.pop() && blocks.last_mut().is_none());
         }
     }
 }

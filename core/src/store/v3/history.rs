@@ -136,6 +136,21 @@ impl History {
         slots[place] = slot;
     }
 
+    /// Drops up to `changes` changes, the newest first. Whether none is left.
+    pub(super) fn dismantle(&mut self, changes: usize) -> bool {
+        for _ in 0..changes {
+            let Some(chunk) = self.chunks.back_mut() else { return true };
+            let was_part = match chunk.slots.last_mut() {
+                Some(Slot::Removal(removed)) => removed.ended.pop(),
+                Some(Slot::Put(_)) | None => false,
+            };
+            if !was_part && !chunk.slots.pop() {
+                self.chunks.pop_back();
+            }
+        }
+        false
+    }
+
     /// The change at a place that is known to exist.
     pub(super) fn slot(&self, revision: Revision) -> &Slot {
         &self.chunk(revision.main).slots[self.place(revision)]

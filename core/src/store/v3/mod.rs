@@ -345,6 +345,12 @@ impl Store {
         }
     }
 
+    /// Drops a slice of a store that nobody needs any more. Whether nothing large is left.
+    pub(super) fn dismantle(&mut self) -> bool {
+        let Content { index, history, .. } = &mut self.content;
+        index.dismantle(self.slice_keys) && history.dismantle(self.slice_keys)
+    }
+
     /// The main revision of the newest change.
     #[must_use]
     pub fn revision(&self) -> i64 {

@@ -276,8 +276,8 @@ proptest! {
         }
         while sliced.work(slice) {}
         prop_assert_eq!(
-            sliced.get(&get("/", true)).map(|event| show(&event.node)),
-            whole.get(&get("/", true)).map(|event| show(&event.node))
+            read(&mut sliced, "/", true).map(|event| show(&event.node)),
+            read(&mut whole, "/", true).map(|event| show(&event.node))
         );
     }
 

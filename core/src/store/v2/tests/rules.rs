@@ -69,7 +69,7 @@ fn update_keeps_the_creation_and_a_directory_its_modification() {
             (update("/=v", None), "RootReadOnly / @6"),
         ],
     );
-    assert_eq!(tell(&store.get(&get("/d", false))), "Get /d/ #4/4");
+    assert_eq!(tell(&read(&mut store, "/d", false)), "Get /d/ #4/4");
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn listings_are_sorted_and_hide_underscores() {
         ("/x/y", false, "KeyNotFound /x @4"),
     ];
     for (key, recursive, expected) in rows {
-        assert_eq!(tell(&store.get(&get(key, recursive))), expected);
+        assert_eq!(tell(&read(&mut store, key, recursive)), expected);
     }
 }
 
@@ -178,10 +178,10 @@ fn expiry_takes_an_index_for_each_node_and_none_for_what_is_below() {
     assert!(store.expire(at(0), 10), "nothing is due");
     assert_eq!(store.index(), 4);
     assert!(!store.expire(at(2), 1), "one is done, two are left");
-    assert_eq!(tell(&store.get(&get("/d", false))), "Get /d/ #1/1 !2 [/d/longer=1 #2/2 !100]");
+    assert_eq!(tell(&read(&mut store, "/d", false)), "Get /d/ #1/1 !2 [/d/longer=1 #2/2 !100]");
     assert!(store.expire(at(2), 10));
     assert_eq!(store.index(), 7, "sooner, the directory, other");
-    assert_eq!(tell(&store.get(&get("/", true))), "Get // #0/0");
+    assert_eq!(tell(&read(&mut store, "/", true)), "Get // #0/0");
     assert_eq!(store.statistics().expirations, 3);
     while store.work(1) {}
     store.check();
@@ -207,7 +207,7 @@ fn a_removed_directory_frees_its_memory_in_slices() {
         assert_eq!(store.hash(), hash);
     }
     assert!(slices > 5, "fifty nodes do not fit into five slices of five");
-    assert_eq!(tell(&store.get(&get("/d/3", true))), "Get /d/3/ #52/52 [/d/3/new=1 #52/52]");
+    assert_eq!(tell(&read(&mut store, "/d/3", true)), "Get /d/3/ #52/52 [/d/3/new=1 #52/52]");
 }
 
 #[test]

@@ -18,20 +18,21 @@
 //! ```
 
 mod builder;
+mod listing;
 mod node;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
-use core::ops::Bound;
 
 use bytes::Bytes;
 
 use super::Path;
 use super::checkpoint::Image;
-use super::request::NodeView;
 use crate::time::WallTime;
 pub(super) use builder::Builder;
+pub(super) use listing::Listed;
+pub(in crate::store) use listing::Listing;
 pub(super) use node::{Content, DirectoryId, Key, Node, Totals, key, split};
 
 #[derive(Clone, Debug)]
@@ -140,33 +141,7 @@ impl Tree {
 
     /// The entries of a directory, in the order of their names.
     pub(super) fn entries(&self, directory: DirectoryId) -> impl Iterator<Item = (&[u8], &Node)> {
-        let (start, end) = (directory.0.to_be_bytes(), directory.next().0.to_be_bytes());
-        let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
-        self.nodes.range::<[u8], _>(range).map(|(key, node)| (split(key).1, node))
-    }
-
-    /// Fills in the visible entries of a directory, and of all those below if `recursive`.
-    pub(super) fn list(&self, top: NodeView, directory: DirectoryId, recursive: bool) -> NodeView {
-        let mut levels = Vec::from([(top, self.entries(directory))]);
-        loop {
-            let (view, entries) = levels.last_mut().expect("the top level is left by returning");
-            if let Some((name, node)) = entries.next() {
-                if name.starts_with(b"_") {
-                    continue;
-                }
-                let child = node.view(view.path.child(name));
-                match node.content {
-                    Content::Directory(id) if recursive => levels.push((child, self.entries(id))),
-                    _ => view.nodes.push(child),
-                }
-                continue;
-            }
-            let (done, _) = levels.pop().expect("a level was just looked at");
-            match levels.last_mut() {
-                Some((parent, _)) => parent.nodes.push(done),
-                None => return done,
-            }
-        }
+        self.places_of(directory).map(|(key, node)| (split(key).1, node))
     }
 
     /// Makes a node where a walk found none, and the directories missing above it.
@@ -293,6 +268,19 @@ impl Tree {
                 self.detached.push_back(id);
             }
         }
+    }
+
+    /// Drops up to `budget` nodes, whatever they are. Whether none is left.
+    pub(super) fn dismantle(&mut self, budget: usize) -> bool {
+        for _ in 0..budget {
+            let had_node = self.nodes.pop_first().is_some();
+            let had_directory = self.directories.pop_first().is_some();
+            let had_deadline = self.deadlines.pop_first().is_some();
+            if !(had_node || had_directory || had_deadline) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Holds the present nodes for [`Self::next_imaged`], whatever is changed meanwhile.
