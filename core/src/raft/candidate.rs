@@ -84,9 +84,11 @@ impl Candidate {
         }
     }
 
-    /// Only votes concern a candidate; those of another kind of election are stale.
+    /// Only votes concern a candidate; those of another kind of election are stale, and so is the
+    /// grant of a pre-vote for a term that has begun since.
     pub(super) fn step(&mut self, state: &State, from: MemberId, message: &Message) -> Next {
         match *message {
+            Message::Vote { term, pre: true, granted: true } if term <= state.term() => Next::Stay,
             Message::Vote { pre, granted, .. } if pre == self.is_pre() => {
                 self.votes.entry(from).or_insert(granted);
                 self.outcome(state)
