@@ -4,13 +4,14 @@
 //! what its disk has confirmed. It stays the leader as long as a majority answers within one
 //! election timeout, and its own disk does as well.
 
+mod handover;
+
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::mem;
 
 use bytes::Bytes;
 
-use super::handover::{Handover, Leaving};
 use super::log::entry_bytes;
 use super::progress::Progress;
 use super::quorum;
@@ -23,6 +24,7 @@ use super::{
 };
 use crate::identity::MemberId;
 use crate::time::Instant;
+use handover::{Handover, Leaving};
 
 /// Counts entries of earlier terms too, which is wrong: to show that the simulator finds it.
 const PLANTED_PRIOR_TERM_COMMIT: bool = cfg!(feature = "planted-prior-term-commit");
@@ -399,63 +401,6 @@ impl Leader {
         self.reads.start(self.round, state.commit_index);
         self.broadcast(state, out);
         self.confirm_reads(state, out);
-    }
-
-    /// See [`Raft::transfer`](super::Raft::transfer).
-    pub(super) fn transfer(
-        &mut self,
-        state: &State,
-        now: Instant,
-        target: Option<MemberId>,
-        out: &mut Output,
-    ) -> Result<(), Refused> {
-        if target == Some(state.id()) {
-            return Ok(());
-        }
-        let target = target.or_else(|| self.best(state, now)).ok_or(Refused::BadTransferee)?;
-        if !state.configuration.is_voter(target) {
-            return Err(Refused::BadTransferee);
-        }
-        if self.handover.is_some_and(|handover| handover.target == target) {
-            return Ok(());
-        }
-        let deadline = now + state.options.election_timeout;
-        self.handover = Some(Handover { target, deadline, is_ordered: false });
-        self.order_target_to_campaign(state, out);
-        Ok(())
-    }
-
-    /// The voter that was heard of late and holds most.
-    fn best(&self, state: &State, now: Instant) -> Option<MemberId> {
-        let voters = self.progress.iter().filter(|&(&member, _)| {
-            state.configuration.is_voter(member) && self.is_active(state, now, member)
-        });
-        voters.max_by_key(|(_, progress)| progress.match_index).map(|(&member, _)| member)
-    }
-
-    fn order_target_to_campaign(&mut self, state: &State, out: &mut Output) {
-        let last = state.log.last().index;
-        if let Some(handover) = &mut self.handover
-            && !handover.is_ordered
-            && self.progress.get(&handover.target).is_some_and(|to| to.match_index == last)
-        {
-            handover.is_ordered = true;
-            state.order(handover.target, Message::TimeoutNow { term: state.term() }, out);
-        }
-    }
-
-    fn order_best_to_campaign(&self, state: &State, now: Instant, out: &mut Output) {
-        if let Some(best) = self.best(state, now) {
-            state.order(best, Message::TimeoutNow { term: state.term() }, out);
-        }
-    }
-
-    fn leave(&self, state: &State, out: &mut Output) -> Next {
-        let voters = self.progress.iter().filter(|(to, _)| state.configuration.is_voter(**to));
-        if let Some((&best, _)) = voters.max_by_key(|(_, progress)| progress.match_index) {
-            state.order(best, Message::TimeoutNow { term: state.term() }, out);
-        }
-        Next::Resign("it was removed from the configuration")
     }
 
     /// Leadership has ended: its reads fail. Followers hear of it when the term is still the same;

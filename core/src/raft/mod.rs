@@ -58,7 +58,7 @@
 //! Timeouts are drawn between one and two times the base. With pre-vote a member first asks
 //! whether it would win, which changes nothing anywhere; so a member that was cut off does not
 //! disturb the others when it returns. A member that heard its leader within the base timeout
-//! refuses everyone, unless that leader ordered the election (`handover`). A leader that hears no
+//! refuses everyone, unless that leader ordered the election (`leader::handover`). A leader that hears no
 //! majority for one timeout resigns, and so does one whose own disk is silent for as long. Whoever
 //! speaks in an older term is told the present one, or lagging members could block each other.
 //!
@@ -86,7 +86,7 @@
 //! | `ballot`, `quorum`, `configuration` | votes and counting |
 //! | `progress`, `replication` | what followers have, and how they get the rest |
 //! | `read_index` | linearizable reads without the log |
-//! | `handover` | giving leadership away |
+//! | `leader::handover` | giving leadership away |
 //!
 //! Left out: what entries mean, how snapshots are made and their chunks put together, connections,
 //! joint consensus (no API of etcd can ask for it), and leases of leadership (reads never depend
@@ -99,7 +99,6 @@ mod configuration;
 mod door;
 mod entry;
 mod follower;
-mod handover;
 mod leader;
 mod log;
 mod member;
