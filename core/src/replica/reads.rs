@@ -23,6 +23,7 @@ pub(super) struct Read {
 /// # Invariants
 /// - A read is in exactly one of `gathered`, `rounds` and `confirmed`.
 /// - Contexts are never reused.
+/// - In each list the first deadline comes first.
 pub(super) struct Reads {
     gathered: Vec<Read>,
     rounds: BTreeMap<ReadContext, Vec<Read>>,
@@ -75,7 +76,10 @@ impl Reads {
         let Some(reads) = self.rounds.remove(&ready.context) else { return };
         match ready.index {
             Some(index) => self.confirmed.entry(index).or_default().extend(reads),
-            None => self.gathered.extend(reads),
+            None => {
+                let newer = core::mem::replace(&mut self.gathered, reads);
+                self.gathered.extend(newer);
+            }
         }
     }
 
@@ -191,10 +195,13 @@ mod tests {
         let mut reads = Reads::new(Incarnation(1));
         reads.gather(read(1, 9));
         let first = reads.begin_round().expect("a read waits");
+        reads.gather(read(2, 11));
         reads.on_ready(ReadReady { context: first, index: None });
         assert!(reads.has_gathered());
+        assert_eq!(reads.deadline(), Some(Instant(9)), "the older read is the first to give up");
         assert!(reads.expire(Instant(8)).is_empty());
         assert_eq!(ids(&reads.expire(Instant(9))), [1]);
+        assert_eq!(ids(&reads.expire(Instant(11))), [2]);
         assert_eq!((reads.len(), reads.deadline()), (0, None));
     }
 }
