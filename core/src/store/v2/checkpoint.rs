@@ -29,6 +29,9 @@ const ITEM_NODE: u8 = 3;
 /// A user, a role, or whether they count. Checkpoints from before there were any have none.
 const ITEM_AUTH: u8 = 4;
 
+/// No honest index or number of a directory comes near this, so counting on cannot overflow.
+const NUMBER_MAX: u64 = u64::MAX / 2;
+
 /// A view of a tree's nodes as they were at one moment.
 ///
 /// # Invariants
@@ -191,8 +194,8 @@ impl Loader {
         while items.remaining() > 0 {
             match (items.u8()?, &mut self.tree) {
                 (ITEM_HEADER, None) => {
-                    self.index = items.u64()?;
-                    self.tree = Some(Builder::new(DirectoryId(items.u64()?)));
+                    self.index = number(items)?;
+                    self.tree = Some(Builder::new(DirectoryId(number(items)?)));
                 }
                 (ITEM_AUTH, Some(_)) => record::load(&mut self.auth, items)?,
                 (ITEM_SLOT, Some(_)) => self.load_slot(items)?,
@@ -232,6 +235,14 @@ impl Loader {
         }
         record::finish(&self.auth)?;
         Ok(Store::loaded(self.index, tree.finish(), self.history, self.auth))
+    }
+}
+
+/// What the store goes on counting from.
+fn number(items: &mut Reader) -> Result<u64, DecodeError> {
+    match items.u64()? {
+        number if number <= NUMBER_MAX => Ok(number),
+        _ => Err(items.error("no v2 store has counted so far")),
     }
 }
 

@@ -161,3 +161,14 @@ fn load(items: Vec<u8>) -> Store {
     store.check();
     store
 }
+
+#[test]
+fn a_checkpoint_that_nothing_could_be_added_to_is_refused() {
+    for (index, directory) in [(u64::MAX, 0), (0, u64::MAX)] {
+        let mut items = Vec::from([1]);
+        codec::Write::put_u64(&mut items, index);
+        codec::Write::put_u64(&mut items, directory);
+        let error = Loader::new().load(&mut Reader::new(items.into()));
+        assert_eq!(error.map_err(|error| error.rule), Err("no v2 store has counted so far"));
+    }
+}
