@@ -62,7 +62,7 @@ impl fmt::Display for Misuse {
 
 const USAGE: &str = "usage: cargo sim --seeds A..B [--world core|host] [--twice] [--plant BUG]
        cargo sim --seed N [--trace] [--world core|host] [--plant BUG]
-bugs:  ack-before-sync, vote-not-persisted, wiped-returns";
+bugs:  ack-before-sync, vote-not-persisted, wiped-returns, hasty-leader, short-history";
 
 impl Options {
     /// Reads the arguments behind the program's name.
@@ -144,6 +144,14 @@ mod tests {
         assert_eq!(options.replay(4), "cargo sim --seed 4 --trace --world host");
         let again = parse("--seed 4 --trace --world host").expect("it is a good line");
         assert_eq!(again.seeds, 4..5);
+    }
+
+    #[test]
+    fn every_bug_is_in_the_usage() {
+        for (name, plant) in PLANTS {
+            assert!(USAGE.contains(name), "{name}");
+            assert_eq!(plant_of(name), Ok(plant));
+        }
     }
 
     #[test]
