@@ -66,6 +66,13 @@ impl HeadReader {
             return self.pseudo(name, value);
         }
         self.regular = true;
+        if name == b"host"
+            && let Some(known) = self.headers.first("host")
+        {
+            // It may be said again, but not differently (RFC 9113, 8.3.1).
+            self.malformed |= known != value;
+            return;
+        }
         match name {
             b"" | b"connection" | b"proxy-connection" | b"keep-alive" | b"transfer-encoding"
             | b"upgrade" => self.malformed = true,
@@ -168,6 +175,14 @@ mod tests {
         assert_eq!((&request.path[..], request.query.as_deref()), (&b"/a"[..], Some(&b"b=c"[..])));
         assert_eq!(request.headers.first("host"), Some(&b"x:1"[..]));
         assert!(!request.rpc);
+    }
+
+    #[test]
+    fn a_request_has_one_host() {
+        let with = |host: &'static str| [&GET[..], &[("host", host)]].concat();
+        let Head::Request(request) = head(&with("x:1")) else { panic!("a request") };
+        assert_eq!(request.headers.all("host").collect::<Vec<_>>(), [b"x:1"]);
+        assert!(matches!(head(&with("y:1")), Head::Malformed));
     }
 
     #[test]
