@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use quorra_core::limits;
 use quorra_core::time::Now;
 
 use super::client::Client;
@@ -17,6 +18,8 @@ use crate::http1::client::{Event, Head, Question};
 
 /// How far a client may be behind before its endpoint is read no further.
 pub(super) const BACKLOG_BYTES_MAX: usize = 256 << 10;
+/// Bytes of all requests that no endpoint has begun to answer; others are refused beyond.
+pub(super) const HELD_BYTES_MAX: usize = limits::WAITING_BYTES_MAX;
 
 /// One request that was not answered in full.
 #[derive(Debug)]
@@ -75,7 +78,8 @@ impl Proxy {
             let response = error(503, "zero endpoints currently available");
             return self.respond(now, id, stream, with_origin(response, origin.as_ref()));
         };
-        if self.exchanges.len() >= self.options.connections_max {
+        let held = self.held_bytes.saturating_add(request.body.len() + request.headers.bytes());
+        if self.exchanges.len() >= self.options.connections_max || held > HELD_BYTES_MAX {
             let response = error(503, "too many requests are under way");
             return self.respond(now, id, stream, with_origin(response, origin.as_ref()));
         }
@@ -99,6 +103,7 @@ impl Proxy {
             untried,
             progress: Progress::Due,
         };
+        self.held_bytes += entry.bytes();
         self.exchanges.insert(exchange, entry);
         self.try_next(now, exchange);
     }
@@ -194,6 +199,8 @@ impl Proxy {
             Event::Head(head) => {
                 let took = now.monotonic.since(exchange.began.monotonic);
                 self.metrics.handled(&exchange.method, head.status, took);
+                self.held_bytes -= exchange.bytes();
+                exchange.forget_request();
                 exchange.progress = Progress::Head(head);
             }
             Event::Data(bytes) => self.on_answer_data(now, id, bytes),
@@ -246,6 +253,7 @@ impl Proxy {
     /// Forgets an exchange, wherever it is named.
     fn remove_exchange(&mut self, id: ExchangeId) -> Option<Exchange> {
         let exchange = self.exchanges.remove(&id)?;
+        self.held_bytes -= exchange.bytes();
         self.paused.remove(&(exchange.client, id));
         if let Place::Waiting(url) = &exchange.place {
             self.lines.leave(url, id);
@@ -258,6 +266,15 @@ impl Proxy {
 }
 
 impl Exchange {
+    /// What its request holds, which no other endpoint is asked once one has begun to answer.
+    pub(super) fn bytes(&self) -> usize {
+        self.body.len() + self.headers.bytes()
+    }
+
+    fn forget_request(&mut self) {
+        (self.body, self.headers) = (Bytes::new(), Headers::default());
+    }
+
     fn answer(&self, head: &Head, body: Body) -> Response {
         let forwarded = Some(Box::new(fields::of_answer(&head.headers)));
         let response = Response { forwarded, body, ..Response::new(head.status, Bytes::new()) };

@@ -23,7 +23,7 @@
 //! - A free connection belongs to one line; one that asks belongs to nobody's.
 //! - What comes from an endpoint is read no faster than its client reads: beyond
 //!   a bound its connection is paused.
-//! - Clients, exchanges, dials and idle connections are bounded.
+//! - Clients, exchanges and what they hold, dials and idle connections are bounded.
 
 mod client;
 mod endpoints;
@@ -108,6 +108,8 @@ pub struct Proxy {
     clients: BTreeMap<ConnectionId, Client>,
     exchanges: BTreeMap<ExchangeId, Exchange>,
     exchanges_begun: u64,
+    /// What the requests of all exchanges hold.
+    held_bytes: usize,
     lines: Lines,
     upstreams: BTreeMap<ConnectionId, Upstream>,
     dials: u64,
@@ -138,6 +140,7 @@ impl Proxy {
             clients: BTreeMap::new(),
             exchanges: BTreeMap::new(),
             exchanges_begun: 0,
+            held_bytes: 0,
             lines: Lines::default(),
             upstreams: BTreeMap::new(),
             dials: 0,
@@ -177,6 +180,8 @@ impl Proxy {
         }
         let calls = self.clients.values().map(|client| client.connection.calls.len());
         assert_eq!(calls.sum::<usize>(), self.exchanges.len(), "a call is an exchange");
+        let held = self.exchanges.values().map(Exchange::bytes).sum::<usize>();
+        assert_eq!(held, self.held_bytes, "what exchanges hold is counted");
     }
 
     fn on_flush(&mut self, now: Now) {

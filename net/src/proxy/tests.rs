@@ -460,3 +460,22 @@ fn a_proxy_that_stops_lets_those_finish_who_have_begun() {
     assert_eq!(body(&world.take(client)), "hi");
     assert!(world.stopped);
 }
+
+/// Large requests, and an endpoint that takes none of them.
+#[test]
+fn what_waits_for_endpoints_is_bounded() {
+    let mut world = World::with_endpoints(&[A]);
+    let body = "x".repeat(10 << 20);
+    let request = format!(
+        "PUT /v2/keys/a HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let clients: Vec<_> = (0..27).map(|_| world.ask(&request)).collect();
+    let answers = clients.iter().filter(|id| !world.take(**id).is_empty()).count();
+    assert_eq!(answers, 2, "twenty-five of them fit");
+    // One that is answered holds nothing more, even if its answer does not end.
+    let (endpoint, _) = world.open();
+    world.receive(endpoint, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n");
+    let next = world.ask(&request);
+    assert_eq!(world.take(next), "", "it waits");
+}
