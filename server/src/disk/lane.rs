@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::mem;
 use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -114,8 +115,16 @@ fn perform(files: &mut Files, operation: DiskOp) -> io::Result<()> {
 pub(super) fn run_bulk(files: Files, queue: &Receiver<Work>, answers: &Answers, took: Took) {
     let wanting = BTreeSet::new();
     let mut lane = BulkLane { files, took, wanting, unsynced: 0, paced: Instant::now() };
+    let mut is_full = false;
     for work in queue {
-        match lane.perform_all(work.operations) {
+        let performed = lane.perform_all(work.operations);
+        let was_full = mem::replace(&mut is_full, performed == Err(DiskFailure::Full));
+        match (was_full, is_full) {
+            (false, true) => log::warn!("the disk is full: writes are refused until it has space"),
+            (true, false) => log::info!("the disk has space again"),
+            _ => {}
+        }
+        match performed {
             Ok(()) => answers.give(Answer::Durable(Lane::Bulk, work.ticket)),
             Err(failure) => {
                 answers.give(Answer::Failed(Lane::Bulk, work.ticket, failure));
