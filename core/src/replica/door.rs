@@ -163,6 +163,9 @@ pub enum StopReason {
     Asked,
     /// It was removed from the cluster.
     Removed,
+    /// Another process has started as this member since: of two with one identity, which could
+    /// vote twice, the earlier one goes.
+    Superseded,
     /// A write or sync failed: what the disk holds is unknown, so nothing may be claimed.
     Disk(Lane, DiskFailure),
     /// An entry that the cluster committed cannot be understood by this build.

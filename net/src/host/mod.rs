@@ -437,6 +437,7 @@ impl Host {
                 self.log(Level::Error, line);
                 self.stop(StopReason::Removed);
             }
+            Order::Superseded => self.stop(StopReason::Superseded),
             Order::Log(level, line) => self.log(level, line),
         }
     }

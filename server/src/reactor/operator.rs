@@ -69,6 +69,11 @@ pub(super) fn reason(reason: StopReason) -> String {
     match reason {
         StopReason::Asked => "asked to".into(),
         StopReason::Removed => "this member was removed from the cluster".into(),
+        StopReason::Superseded => {
+            "another process has started as this member since: does it run on \
+             a copy of this data directory?"
+                .into()
+        }
         StopReason::Disk(lane, failure) => format!(
             "a write or sync of the {lane:?} lane failed ({failure:?}): what the disk holds is \
              unknown, so the member stops"

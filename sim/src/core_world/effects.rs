@@ -105,6 +105,9 @@ impl CoreWorld {
                 self.crash(seat, Crash::Process);
                 self.queue.push(self.now + 1_000_000, Event::Start(seat));
             }
+            StopReason::Superseded => {
+                return Err(Violation(format!("m{seat} runs once, and hears of a later start")));
+            }
             StopReason::UnknownCommand(index) => {
                 return Err(Violation(format!("m{seat} does not understand entry {index}")));
             }

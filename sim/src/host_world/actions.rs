@@ -99,6 +99,9 @@ impl HostWorld {
                 self.crash(seat, Crash::Process);
                 return Ok(());
             }
+            StopReason::Superseded => {
+                return Err(Violation(format!("m{seat} runs once, and hears of a later start")));
+            }
             StopReason::UnknownCommand(index) => {
                 return Err(Violation(format!("m{seat} does not understand entry {index}")));
             }

@@ -119,8 +119,12 @@ impl Links {
         connection: ConnectionId,
         refusal: Refusal,
     ) {
-        if refusal == Refusal::Removed {
-            self.orders.push_back(Order::Removed);
+        match refusal {
+            Refusal::Removed => self.orders.push_back(Order::Removed),
+            Refusal::Incarnation(later) if later > self.incarnation => {
+                self.orders.push_back(Order::Superseded);
+            }
+            _ => {}
         }
         let Some(outgoing) = self.outgoing(id, lane) else { return };
         if outgoing.refusal.replace(refusal) != Some(refusal) {

@@ -31,6 +31,8 @@ pub enum Order {
     Message(MemberId, Message),
     /// A member of this cluster says that this member was removed.
     Removed,
+    /// A member of this cluster has heard a later start of this member.
+    Superseded,
     /// A line for the log.
     Log(Level, String),
 }

@@ -156,6 +156,7 @@ impl World {
             }
             Order::Message(from, message) => panic!("{from} said {message:?}"),
             Order::Removed => self.seen.push(format!("{id} removed")),
+            Order::Superseded => self.seen.push(format!("{id} superseded")),
             Order::Log(Level::Warn, line) => self.seen.push(format!("{id} warns: {line}")),
             Order::Log(..) => {}
         }
@@ -291,6 +292,17 @@ fn a_newcomer_that_restarts_is_taken_in_at_once_and_its_earlier_start_no_more() 
     world.run(Duration::from_secs(2));
     let seen = world.take_seen();
     assert!(seen.iter().any(|line| line.contains("a later start of the member")), "{seen:?}");
+}
+
+#[test]
+fn of_two_processes_with_one_identity_the_earlier_is_told_to_go() {
+    let mut world = World::new(&[1, 2]);
+    world.start(2, 5, &membership(&[1, 2]));
+    world.run(Duration::from_secs(2));
+    assert!(!world.take_seen().contains(&"2 superseded".to_owned()), "it is the later one");
+    world.start(2, 4, &membership(&[1, 2]));
+    world.run(Duration::from_secs(2));
+    assert!(world.take_seen().contains(&"2 superseded".to_owned()));
 }
 
 #[test]
