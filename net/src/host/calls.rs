@@ -262,7 +262,7 @@ impl Host {
         match self.owners.get(&request).copied() {
             Some(Owner::Publish) => {
                 self.owners.remove(&request);
-                if self.publish.replied(now.monotonic, reply.outcome.is_ok()) {
+                if self.on_published(now.monotonic, reply.outcome.is_ok()) {
                     self.actions.push_back(Action::Ready);
                 }
             }

@@ -83,6 +83,8 @@ pub struct Host {
     timers: BTreeSet<(Instant, ConnectionId)>,
     call_deadlines: BTreeSet<(Instant, ConnectionId, StreamId)>,
     publish: Publish,
+    /// The cluster version that the log has told last; empty before the first.
+    told_version: String,
     /// Calls that wait until the process is measured.
     measuring: Vec<(ConnectionId, StreamId)>,
     actions: VecDeque<Action>,
@@ -124,6 +126,7 @@ impl Host {
             timers: BTreeSet::new(),
             call_deadlines: BTreeSet::new(),
             publish: Publish::Waiting(now.monotonic),
+            told_version: String::new(),
             measuring: Vec::new(),
             actions: VecDeque::new(),
             stopped: false,
@@ -331,6 +334,7 @@ impl Host {
             self.publish = Publish::Asked;
             self.ask(now, Owner::Publish, publish::request(&self.options));
         }
+        self.tell_version();
     }
 
     fn on_timer(&mut self, now: Now, id: ConnectionId) {

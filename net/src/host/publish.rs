@@ -1,9 +1,12 @@
 //! A member tells the cluster its name and client URLs each time it starts, until it is heard.
+//!
+//! Two lines of the log say that it was, and what the cluster speaks. They are etcd's to the word:
+//! scripts and etcd's own tests wait for them.
 
 use quorra_core::replica::Request;
 use quorra_core::time::{Duration, Instant};
 
-use super::Options;
+use super::{Host, Level, Options};
 
 /// The pause after an attempt that failed.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
@@ -51,6 +54,27 @@ impl Publish {
     pub(super) fn replied(&mut self, now: Instant, succeeded: bool) -> bool {
         *self = if succeeded { Self::Done } else { Self::Waiting(now + RETRY_INTERVAL) };
         succeeded
+    }
+}
+
+impl Host {
+    /// The reply to the publishing came. True if the cluster knows now.
+    pub(super) fn on_published(&mut self, now: Instant, succeeded: bool) -> bool {
+        let published = self.publish.replied(now, succeeded);
+        if published {
+            self.log(Level::Info, "published local member to cluster through raft".to_owned());
+        }
+        published
+    }
+
+    /// Tells the operator when the cluster has decided on a version.
+    pub(super) fn tell_version(&mut self) {
+        let decided = self.replica.cluster_version();
+        if let Some(version) = decided.filter(|version| *version != self.told_version) {
+            self.told_version = version.to_owned();
+            let minor = version.rsplit_once('.').map_or(version, |(minor, _)| minor);
+            self.log(Level::Info, format!("enabled capabilities for version {minor}"));
+        }
     }
 }
 

@@ -18,6 +18,7 @@ struct Driver {
     host: Host,
     now: Now,
     ready: bool,
+    log: Vec<String>,
     /// Whether sockets take what is written.
     takes: bool,
     written: BTreeMap<ConnectionId, Vec<u8>>,
@@ -99,6 +100,7 @@ impl Driver {
             host: Host::new(options, replica(), now),
             now,
             ready: false,
+            log: Vec::new(),
             takes: true,
             written: BTreeMap::new(),
             closed: BTreeMap::new(),
@@ -172,7 +174,8 @@ impl Driver {
             Action::Read(..) | Action::Job(..) | Action::Connect(..) | Action::Stop(_) => {
                 panic!("a member alone needs no {action:?}")
             }
-            Action::Write(_) | Action::Notice(_) | Action::Log(..) => {}
+            Action::Log(_, line) => self.log.push(line),
+            Action::Write(_) | Action::Notice(_) => {}
             Action::LogLevel(_) | Action::Measure => {}
         }
     }
@@ -208,6 +211,15 @@ fn put(key: &str, value: &str) -> String {
 
 fn get(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n")
+}
+
+#[test]
+fn the_log_says_in_etcds_words_that_a_member_serves() {
+    let driver = Driver::new();
+    let published = "published local member to cluster through raft";
+    let mut told = driver.log.clone();
+    told.sort();
+    assert_eq!(told, ["enabled capabilities for version 3.5", published], "each is told once");
 }
 
 #[test]
