@@ -198,13 +198,14 @@ impl Raft {
         }
     }
 
-    /// Becomes a follower. Whoever waits for a leader goes on waiting: only a granted vote or a
-    /// valid message of a leader starts the election timeout anew.
+    /// Becomes a follower. Whoever waits for a leader goes on waiting, or is about to campaign: only
+    /// a granted vote or a valid message of a leader starts the election timeout anew.
     fn follow(&mut self, now: Instant, term: Term, leader: Option<MemberId>, out: &mut Output) {
         assert!(term >= self.state.term(), "terms never go back");
         let old_term = self.state.term();
         let waiting = match &self.role {
             Role::Candidate(_) if term == old_term => None,
+            role if term > old_term => role.patience(),
             role => role.patience().filter(|&deadline| now < deadline),
         };
         let deadline = waiting.unwrap_or_else(|| self.state.election_deadline(now));
