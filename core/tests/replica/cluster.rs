@@ -221,12 +221,12 @@ impl Cluster {
         }
     }
 
-    /// Gives a member an input and carries out what it wants.
+    /// Gives a member an input and carries out what it wants. Who is not there hears nothing.
     pub(crate) fn input(&mut self, id: MemberId, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
-            let node = self.nodes.get_mut(&id).expect("a member of this cluster");
-            let Some(replica) = &mut node.replica else { return };
+            let node = self.nodes.get_mut(&id);
+            let Some(replica) = node.and_then(|node| node.replica.as_mut()) else { return };
             let mut effects = Effects::new();
             replica.step(self.now, input, &mut effects);
             if self.is_checked {

@@ -1,7 +1,8 @@
 //! Changes of the membership that are refused, and the last member of a lost cluster.
 
 use quorra_core::identity::MemberId;
-use quorra_core::replica::{Failure, Request, Response};
+use quorra_core::raft::{self, Index};
+use quorra_core::replica::{Failure, Input, Message, Request, Response};
 use quorra_core::store::membership::{Change, Member, Refusal};
 use quorra_core::time::Duration;
 
@@ -57,6 +58,30 @@ fn strict_checks_keep_a_connected_quorum() {
     assert_eq!(unknown, refused(Refusal::NotFound));
     let through_a_follower = change(&mut cluster, others[1], Change::Promote(leader));
     assert_eq!(through_a_follower, refused(Refusal::NotLearner), "the leader decides");
+}
+
+#[test]
+fn a_learner_is_promoted_when_it_has_nearly_the_whole_log() {
+    let mut cluster = Cluster::started(3);
+    let leader = cluster.leader().expect("it was started");
+    let follower = *cluster.nodes.keys().find(|id| **id != leader).expect("three members");
+    pass(&mut cluster, Duration::from_secs(6));
+    assert_eq!(change(&mut cluster, follower, newcomer(true)), Ok(4));
+    let holds = |cluster: &mut Cluster, tenths: u64| {
+        let replica = cluster.nodes[&leader].replica.as_ref().expect("it runs");
+        let (term, last) = (replica.raft().term(), replica.raft().last().index.0);
+        let told = raft::Message::Appended { term, match_index: Index(last * tenths / 10) };
+        cluster.input(leader, Input::Peer(MemberId(9), Message::Raft(told)));
+    };
+    for through in [leader, follower] {
+        holds(&mut cluster, 8);
+        let early = change(&mut cluster, through, Change::Promote(MemberId(9)));
+        assert_eq!(early, refused(Refusal::LearnerNotReady));
+    }
+    holds(&mut cluster, 10);
+    assert_eq!(change(&mut cluster, follower, Change::Promote(MemberId(9))), Ok(4));
+    let replica = cluster.nodes[&leader].replica.as_ref().expect("it runs");
+    assert_eq!(replica.state().configuration().voters.len(), 4);
 }
 
 #[test]
