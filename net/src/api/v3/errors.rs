@@ -21,8 +21,6 @@ pub(super) enum Nonsense {
     TooManyOps,
     /// A transaction writes a key twice.
     DuplicateKey,
-    /// A comparison by a number that has no name.
-    UnknownCompare,
     /// The encoded command would be longer than `--max-request-bytes`.
     TooLarge,
     /// Peer URLs that are none.
@@ -40,7 +38,6 @@ impl From<Nonsense> for Status {
             Nonsense::LeaseGiven => "etcdserver: lease is provided",
             Nonsense::TooManyOps => "etcdserver: too many operations in txn request",
             Nonsense::DuplicateKey => "etcdserver: duplicate key given in txn request",
-            Nonsense::UnknownCompare => "etcdserver: unknown comparison in txn request",
             Nonsense::TooLarge => "etcdserver: request is too large",
             Nonsense::MemberUrls => "etcdserver: given member URLs are invalid",
             Nonsense::ApiVersion => "etcdserver: invalid client api version",

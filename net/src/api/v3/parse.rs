@@ -13,32 +13,48 @@ use quorra_core::store::v3::{
 use super::errors::Nonsense;
 use crate::proto;
 
+/// Less than the version of any key, and of none.
+const NO_VERSION: i64 = -1;
+
 /// A range, and whether the local store may answer it.
 pub(super) fn range(request: proto::RangeRequest) -> Result<(Range, bool), Nonsense> {
     let serializable = request.serializable;
-    let range = Range {
+    let range = range_within(request)?;
+    Ok((Range { revision: range.revision.max(0), ..range }, serializable))
+}
+
+/// A range of a transaction, where a negative revision is not the present (etcd).
+fn range_within(request: proto::RangeRequest) -> Result<Range, Nonsense> {
+    let (order, target) = sorting(request.sort_order, request.sort_target);
+    Ok(Range {
         interval: interval(request.key, request.range_end)?,
         limit: request.limit.try_into().unwrap_or(0),
-        revision: request.revision.max(0),
-        // Unknown numbers are no sorting, as in etcd up to 3.5.
-        order: match request.sort_order {
-            1 => SortOrder::Ascend,
-            2 => SortOrder::Descend,
-            _ => SortOrder::None,
-        },
-        target: match request.sort_target {
-            1 => SortTarget::Version,
-            2 => SortTarget::Create,
-            3 => SortTarget::Mod,
-            4 => SortTarget::Value,
-            _ => SortTarget::Key,
-        },
+        revision: request.revision,
+        order,
+        target,
         keys_only: request.keys_only,
         count_only: request.count_only,
         mod_revisions: (request.min_mod_revision, request.max_mod_revision),
         create_revisions: (request.min_create_revision, request.max_create_revision),
+    })
+}
+
+/// The order of a range. Unknown numbers are no sorting, as in etcd up to 3.5: an unknown order
+/// keeps that of the keys, whatever the target.
+fn sorting(order: i32, target: i32) -> (SortOrder, SortTarget) {
+    let target = match target {
+        1 => SortTarget::Version,
+        2 => SortTarget::Create,
+        3 => SortTarget::Mod,
+        4 => SortTarget::Value,
+        _ => SortTarget::Key,
     };
-    Ok((range, serializable))
+    match order {
+        0 => (SortOrder::None, target),
+        1 => (SortOrder::Ascend, target),
+        2 => (SortOrder::Descend, target),
+        _ => (SortOrder::None, SortTarget::Key),
+    }
 }
 
 /// A write of one key.
@@ -104,14 +120,16 @@ fn list(request: proto::TxnRequest, ops_max: usize, depth_max: usize) -> Result<
 fn op(request: proto::RequestOp, ops_max: usize, depth_max: usize) -> Result<Op, Nonsense> {
     use proto::RequestOpKind;
     Ok(match request.request.ok_or(Nonsense::KeyNotFound)? {
-        RequestOpKind::Range(request) => Op::Range(range(request)?.0),
+        RequestOpKind::Range(request) => Op::Range(range_within(request)?),
         RequestOpKind::Put(request) => Op::Put(put(request)?),
         RequestOpKind::DeleteRange(request) => Op::DeleteRange(delete_range(request)?),
         RequestOpKind::Txn(request) => Op::Txn(list(request, ops_max, depth_max)?),
     })
 }
 
-/// A condition. A value of another kind than the target's is none: zero, or empty.
+/// A condition. A value of another kind than the target's is none: zero, or empty. etcd takes
+/// numbers without a name, too: what has an unknown target is equal to anything, and an unknown
+/// result holds for everything that has what is compared.
 fn compare(request: proto::Compare) -> Result<Compare, Nonsense> {
     use proto::CompareTarget as Given;
     let interval = interval(request.key, request.range_end)?;
@@ -126,14 +144,20 @@ fn compare(request: proto::Compare) -> Result<Compare, Nonsense> {
         (3, _) => CompareTarget::Value(Bytes::new()),
         (4, Some(Given::Lease(lease))) => CompareTarget::Lease(lease),
         (4, _) => CompareTarget::Lease(0),
-        _ => return Err(Nonsense::UnknownCompare),
+        _ => {
+            let holds = !(1..=3).contains(&request.result);
+            let result = if holds { CompareResult::NotEqual } else { CompareResult::Less };
+            return Ok(Compare { interval, target: CompareTarget::Version(NO_VERSION), result });
+        }
     };
-    let result = match request.result {
-        0 => CompareResult::Equal,
-        1 => CompareResult::Greater,
-        2 => CompareResult::Less,
-        3 => CompareResult::NotEqual,
-        _ => return Err(Nonsense::UnknownCompare),
+    let (target, result) = match (request.result, target) {
+        (0, target) => (target, CompareResult::Equal),
+        (1, target) => (target, CompareResult::Greater),
+        (2, target) => (target, CompareResult::Less),
+        (3, target) => (target, CompareResult::NotEqual),
+        // An absent key has no value, but a version.
+        (_, CompareTarget::Value(_)) => (CompareTarget::Version(0), CompareResult::Greater),
+        _ => (CompareTarget::Version(NO_VERSION), CompareResult::NotEqual),
     };
     Ok(Compare { interval, target, result })
 }
@@ -227,6 +251,38 @@ mod tests {
         }
         let deep = (0..30).fold(success(Vec::new()), |inner, _| success(vec![nested(inner)]));
         assert_eq!(transaction(deep, limits::TXN_OPS_MAX), Err(Nonsense::TooManyOps));
+    }
+
+    #[test]
+    fn unknown_numbers_are_taken_as_etcd_takes_them() {
+        let condition = |target, result| {
+            let request = proto::Compare { key: "k".into(), target, result, ..Default::default() };
+            let parsed = compare(request).expect("no number is refused");
+            (parsed.target, parsed.result)
+        };
+        let always = (CompareTarget::Version(-1), CompareResult::NotEqual);
+        let never = (CompareTarget::Version(-1), CompareResult::Less);
+        let exists = (CompareTarget::Version(0), CompareResult::Greater);
+        for unknown in [-1, 5, 100] {
+            assert_eq!(condition(unknown, 0), always);
+            assert_eq!(condition(unknown, 4), always);
+            (1..=3).for_each(|result| assert_eq!(condition(unknown, result), never));
+        }
+        assert_eq!(condition(0, 4), always);
+        assert_eq!(condition(3, -1), exists, "nothing is told about the value of an absent key");
+        let by_value = (SortOrder::None, SortTarget::Value);
+        assert_eq!(sorting(0, 4), by_value);
+        assert_eq!(sorting(3, 4), (SortOrder::None, SortTarget::Key));
+        assert_eq!(sorting(2, 7), (SortOrder::Descend, SortTarget::Key));
+    }
+
+    #[test]
+    fn a_negative_revision_is_the_present_but_not_in_a_transaction() {
+        let request = proto::RangeRequest { key: "k".into(), revision: -2, ..Default::default() };
+        assert_eq!(range(request.clone()).map(|(range, _)| range.revision), Ok(0));
+        let within = RequestOp { request: Some(RequestOpKind::Range(request)) };
+        let parsed = op(within, limits::TXN_OPS_MAX, limits::TXN_DEPTH_MAX);
+        assert!(matches!(parsed, Ok(Op::Range(Range { revision: -2, .. }))));
     }
 
     #[test]
