@@ -114,21 +114,23 @@ impl Service {
             return respond(Response::new(200, Bytes::new()));
         }
         let Some(path) = decoded(&request.path) else { return respond(bad_request()) };
+        let path = match path.strip_prefix(b"/v3beta/") {
+            Some(rest) => Cow::Owned([b"/v3/", rest].concat()),
+            None => path,
+        };
         if let Some(clean) = cleaned(&path) {
             return respond(moved(request, &clean));
         }
         if path.starts_with(b"/v2/") {
             return if self.v2 { v2::begin(request, &path, view) } else { respond(not_found()) };
         }
-        let is_v3 = path.starts_with(b"/v3/") || path.starts_with(b"/v3beta/");
-        if is_v3 && !view.options.v3.gateway {
-            return respond(not_found());
-        }
-        if path.starts_with(b"/v3/") {
-            return gateway::begin(request, &path, view);
-        }
-        if let Some(rest) = path.strip_prefix(b"/v3beta/") {
-            return gateway::begin(request, &[b"/v3/", rest].concat(), view);
+        if view.options.v3.gateway {
+            if path.starts_with(b"/v3/") {
+                return gateway::begin(request, &path, view);
+            }
+            if &path[..] == b"/v3" {
+                return respond(moved(request, b"/v3/"));
+            }
         }
         if self.discovery
             && let Some(begun) = discovery::begin(request, &path, view)

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::front::{method_not_allowed, plain_error, respond};
+use super::front::{plain_error, respond};
 use super::v3::{self, Format};
 use super::{Begun, View};
 use crate::grpc::{Code, Status};
@@ -16,7 +16,8 @@ pub fn begin(request: &Request, path: &[u8], view: View<'_>) -> Begun {
         return respond(plain_error(404, "Not Found"));
     };
     if request.method != Method::Post {
-        return respond(method_not_allowed("POST"));
+        // Unlike the v2 API, the gateway does not say which method is allowed.
+        return respond(plain_error(405, "Method Not Allowed"));
     }
     if request.oversized {
         let text = "grpc: received message larger than max";

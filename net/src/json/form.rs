@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
-use std::str::FromStr;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use base64::{DecodeError, Engine, alphabet};
 use bytes::Bytes;
-use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
+use serde::de::{
+    Deserialize, DeserializeOwned, Deserializer, Error, SeqAccess, Unexpected, Visitor,
+};
 
 /// A field's name, borrowed unless it has escapes.
 pub(super) struct Name<'de>(pub(super) Cow<'de, str>);
@@ -35,7 +36,7 @@ impl<'de> Deserialize<'de> for Name<'de> {
     }
 }
 
-/// A 64-bit number: as a number, or as text.
+/// A 64-bit number: as a number, or as text that is the JSON of one.
 pub(super) struct Number<T>(pub(super) T);
 
 /// With a sign.
@@ -45,11 +46,11 @@ pub(super) type Uint64 = Number<u64>;
 
 impl<'de, T> Deserialize<'de> for Number<T>
 where
-    T: FromStr + TryFrom<i64> + TryFrom<u64>,
+    T: DeserializeOwned + TryFrom<i64> + TryFrom<u64>,
 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Digits<T>(PhantomData<T>);
-        impl<T: FromStr + TryFrom<i64> + TryFrom<u64>> Visitor<'_> for Digits<T> {
+        impl<T: DeserializeOwned + TryFrom<i64> + TryFrom<u64>> Visitor<'_> for Digits<T> {
             type Value = Number<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -68,20 +69,26 @@ where
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Number<T>, E> {
                 let wrong = |_| E::invalid_value(Unexpected::Str(text), &self);
-                text.parse().map(Number).map_err(wrong)
+                serde_json::from_str(text).map(Number).map_err(wrong)
             }
         }
         deserializer.deserialize_any(Digits(PhantomData))
     }
 }
 
-/// Bytes: standard base64 with its padding.
+/// Standard base64 with its padding; as in Go, nobody looks at the bits behind the last byte.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
+
+/// Bytes: as base64, which may be broken into lines, or as a list of numbers (Go reads both).
 pub(super) struct Base64(pub(super) Bytes);
 
 impl<'de> Deserialize<'de> for Base64 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Encoded;
-        impl Visitor<'_> for Encoded {
+        impl<'de> Visitor<'de> for Encoded {
             type Value = Base64;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -89,14 +96,30 @@ impl<'de> Deserialize<'de> for Base64 {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Base64, E> {
-                let bytes = STANDARD.decode(text);
+                let bytes = BASE64.decode(text).or_else(|error| decode_lines(text, error));
                 bytes
                     .map(|bytes| Base64(bytes.into()))
                     .map_err(|error| E::custom(format_args!("illegal base64 data: {error}")))
             }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Base64, A::Error> {
+                let mut bytes = Vec::new();
+                while let Some(byte) = list.next_element::<u8>()? {
+                    bytes.push(byte);
+                }
+                Ok(Base64(bytes.into()))
+            }
         }
-        deserializer.deserialize_str(Encoded)
+        deserializer.deserialize_any(Encoded)
     }
+}
+
+/// What failed to be decoded as one line, as several.
+fn decode_lines(text: &str, error: DecodeError) -> Result<Vec<u8>, DecodeError> {
+    if !text.contains(['\r', '\n']) {
+        return Err(error);
+    }
+    BASE64.decode(text.replace(['\r', '\n'], ""))
 }
 
 /// The names of an enum's values, in the order of their numbers.

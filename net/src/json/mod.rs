@@ -16,8 +16,8 @@ pub use member::{error, members, status};
 
 use serde::Deserialize;
 
-/// Reads a message. Nothing at all is the empty message; what follows the first document is
-/// ignored (as in etcd). Nesting is bounded by the reader (128 levels).
+/// Reads a message. Nothing at all is the empty message, and so is null; what follows the first
+/// document is ignored (as in etcd). Nesting is bounded by the reader (128 levels).
 ///
 /// # Errors
 /// A text for the client: what is wrong, and where.
@@ -26,5 +26,6 @@ pub fn read<'a, M: Default + Deserialize<'a>>(text: &'a [u8]) -> Result<M, Strin
         return Ok(M::default());
     }
     let mut reader = serde_json::Deserializer::from_slice(text);
-    M::deserialize(&mut reader).map_err(|error| error.to_string())
+    let message = Option::<M>::deserialize(&mut reader);
+    message.map(Option::unwrap_or_default).map_err(|error| error.to_string())
 }

@@ -180,8 +180,22 @@ mod tests {
         for text in rows {
             assert_eq!(read::<RangeRequest>(text.as_bytes()), Ok(range.clone()), "{text}");
         }
-        assert_eq!(read::<RangeRequest>(b" \n"), Ok(RangeRequest::default()));
+        for nothing in [" \n", "null", "null x"] {
+            assert_eq!(read::<RangeRequest>(nothing.as_bytes()), Ok(RangeRequest::default()));
+        }
         assert_eq!(read::<StatusRequest>(b"{\"x\":1}"), Ok(StatusRequest {}));
+    }
+
+    #[test]
+    fn what_go_forgives_is_forgiven() {
+        let bytes = ["YWI=", "YWJ=", "YW\\nI=", "YWI=\\r\\n"].map(|text| format!("\"{text}\""));
+        for key in bytes.into_iter().chain(["[97, 98]".to_string()]) {
+            let text = format!("{{\"key\":{key}}}");
+            let range = read::<RangeRequest>(text.as_bytes());
+            assert_eq!(range.map(|range| range.key), Ok("ab".into()), "{text}");
+        }
+        let range = read::<RangeRequest>(br#"{"limit":" 5 ","key":[]}"#);
+        assert_eq!(range.map(|range| range.limit), Ok(5));
     }
 
     #[test]
@@ -202,10 +216,14 @@ mod tests {
         let rows = [
             r#"{"key":"#,
             "[]",
-            "null",
             r#"{"key":"!!"}"#,
             r#"{"key":"YQ"}"#,
+            r#"{"key":"YQ==="}"#,
+            r#"{"key":"Y Q=="}"#,
             r#"{"key":123}"#,
+            r#"{"key":[256]}"#,
+            r#"{"limit":"+1"}"#,
+            r#"{"limit":"01"}"#,
             r#"{"limit":"x"}"#,
             r#"{"limit":""}"#,
             r#"{"limit":1.5}"#,

@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 use quorra_core::identity::MemberId;
+use quorra_core::limits;
 use quorra_core::replica::{self, Reply, Response as Content};
 use quorra_core::store::membership::Change;
 use quorra_core::store::v3::{self, Write};
@@ -104,20 +105,20 @@ fn begin(format: Format, method: Method, body: &Bytes, view: View<'_>) -> Result
         }
         Method::Put => {
             let request: proto::PutRequest = format.read(body)?;
-            let bytes = format.message_bytes(body, &request);
+            let bytes = format.message_bytes(body, &request, view)?;
             let put = parse::put(request)?;
             write(Write::Put(put), bytes, view)?
         }
         Method::DeleteRange => {
             let request: proto::DeleteRangeRequest = format.read(body)?;
-            let bytes = format.message_bytes(body, &request);
+            let bytes = format.message_bytes(body, &request, view)?;
             write(Write::DeleteRange(parse::delete_range(request)?), bytes, view)?
         }
         Method::Txn => transaction(format, body, view)?,
         Method::MemberList => return cluster::list(format, body, view),
         Method::MemberAdd => change(cluster::add(format, body, view)?),
         Method::MemberRemove => change(cluster::remove(format, body)?),
-        Method::MemberUpdate => change(cluster::update(format, body)?),
+        Method::MemberUpdate => change(cluster::update(format, body, view)?),
         Method::MemberPromote => change(cluster::promote(format, body)?),
         Method::Status => {
             let proto::StatusRequest {} = format.read(body)?;
@@ -130,7 +131,7 @@ fn begin(format: Format, method: Method, body: &Bytes, view: View<'_>) -> Result
 
 fn transaction(format: Format, body: &Bytes, view: View<'_>) -> Result<replica::Request, Status> {
     let request: proto::TxnRequest = format.read(body)?;
-    let bytes = format.message_bytes(body, &request);
+    let bytes = format.message_bytes(body, &request, view)?;
     let read_only = parse::read_only(&request);
     let txn = parse::transaction(request, view.options.v3.txn_ops_max)?;
     match read_only {
@@ -227,12 +228,22 @@ impl Format {
         })
     }
 
-    /// How long the request is as protobuf.
-    fn message_bytes(self, body: &Bytes, message: &impl Message) -> usize {
-        match self {
-            Self::Grpc => body.len(),
-            Self::Json => message.encoded_len(),
+    /// How long the request is as protobuf, which is how the gateway hands it on.
+    fn message_bytes(
+        self,
+        body: &Bytes,
+        message: &impl Message,
+        view: View<'_>,
+    ) -> Result<usize, Status> {
+        if self == Self::Grpc {
+            return Ok(body.len());
         }
+        let bytes = message.encoded_len();
+        let bytes_max = view.options.request_bytes_max + limits::REQUEST_OVERHEAD_BYTES;
+        if bytes > bytes_max {
+            return Err(grpc::Refusal::TooLong { bytes, bytes_max }.into());
+        }
+        Ok(bytes)
     }
 
     /// The answer that a call failed.

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use quorra_core::identity::MemberId;
-use quorra_core::replica;
-use quorra_core::store::membership::{self, Change};
+use quorra_core::replica::{self, Failure};
+use quorra_core::store::membership::{self, Change, Refusal};
 
 use super::call::{Begin, Format, framed, message, of_member};
-use super::errors::Nonsense;
+use super::errors::{self, Nonsense};
 use crate::api::gateway;
 use crate::api::{View, peer_urls};
 use crate::grpc::Status;
@@ -42,10 +42,16 @@ pub(super) fn remove(format: Format, body: &Bytes) -> Result<Change, Status> {
     Ok(Change::Remove(MemberId(request.id)))
 }
 
-/// `MemberUpdate`. etcd takes any texts for URLs here, and its members then panic.
-pub(super) fn update(format: Format, body: &Bytes) -> Result<Change, Status> {
+/// `MemberUpdate`. etcd takes any texts for URLs here, and its members then panic: whether there
+/// is such a member comes first.
+pub(super) fn update(format: Format, body: &Bytes, view: View<'_>) -> Result<Change, Status> {
     let request: proto::MemberUpdateRequest = format.read(body)?;
-    Ok(Change::Update(MemberId(request.id), checked(&request.peer_urls)?))
+    let id = MemberId(request.id);
+    let urls = checked(&request.peer_urls);
+    if urls.is_err() && !view.replica.membership().members.contains_key(&id) {
+        return Err(errors::of_replica(Failure::Membership(Refusal::NotFound)));
+    }
+    Ok(Change::Update(id, urls?))
 }
 
 /// `MemberPromote`
