@@ -1,10 +1,10 @@
 //! What the core asks of the disk, and what the disk answers.
 //!
 //! There are two lanes, each with its own tickets: *log* (log records, term and vote) and *bulk*
-//! (checkpoints, received snapshots, zeros ahead of the log's writer). A driver performs each lane's
-//! operations in order and answers [`Durable`](crate::replica::Input::Durable) with the newest
-//! ticket whose every operation is on stable storage; that answer covers all earlier tickets of
-//! the lane. The lanes are not ordered with each other: where order matters the core waits.
+//! (checkpoints, received snapshots, zeros ahead of the log's writer). A driver performs each
+//! lane's operations in order and answers [`Durable`](crate::replica::Input::Durable) with the
+//! newest ticket whose every operation is on stable storage; that answer covers all earlier tickets
+//! of the lane. The lanes are not ordered with each other: where order matters the core waits.
 //!
 //! Every byte and every file boundary is decided here in the core, so that the simulator's disk
 //! and the fuzzer meet the real format.

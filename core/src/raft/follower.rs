@@ -17,7 +17,8 @@ use crate::time::Instant;
 /// See the module.
 ///
 /// # Invariants
-/// - `told` is not above `State::verified`: acknowledgements name what is durable *and* the leader's.
+/// - `told` is not above `State::verified`: acknowledgements name what is durable *and* the
+///   leader's.
 #[derive(Debug)]
 pub(super) struct Follower {
     leader: Option<MemberId>,
@@ -139,8 +140,8 @@ impl Follower {
         // What is committed here is what the leader has there: only what is behind it counts.
         entries.retain(|entry| entry.index > state.commit_index);
         if !entries.is_empty() && conflict.is_none() && state.is_full() {
-            // Apply or the disk is behind: as if the entries were lost. The leader tries again. What
-            // is committed up to `prev` still counts: without it apply might never catch up.
+            // Apply or the disk is behind: as if the entries were lost. The leader tries again.
+            // What is committed up to `prev` still counts: without it apply might never catch up.
             entries.clear();
             last = prev.index;
         }

@@ -198,8 +198,8 @@ impl Raft {
         }
     }
 
-    /// Becomes a follower. Whoever waits for a leader goes on waiting, or is about to campaign: only
-    /// a granted vote or a valid message of a leader starts the election timeout anew.
+    /// Becomes a follower. Whoever waits for a leader goes on waiting, or is about to campaign:
+    /// only a granted vote or a valid message of a leader starts the election timeout anew.
     fn follow(&mut self, now: Instant, term: Term, leader: Option<MemberId>, out: &mut Output) {
         assert!(term >= self.state.term(), "terms never go back");
         let old_term = self.state.term();

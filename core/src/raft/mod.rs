@@ -55,12 +55,12 @@
 //!
 //! # Elections
 //!
-//! Timeouts are drawn between one and two times the base. With pre-vote a member first asks
-//! whether it would win, which changes nothing anywhere; so a member that was cut off does not
-//! disturb the others when it returns. A member that heard its leader within the base timeout
-//! refuses everyone, unless that leader ordered the election (`leader::handover`). A leader that hears no
-//! majority for one timeout resigns, and so does one whose own disk is silent for as long. Whoever
-//! speaks in an older term is told the present one, or lagging members could block each other.
+//! Timeouts are drawn between one and two times the base. With pre-vote a member first asks whether
+//! it would win, which changes nothing anywhere; so a member that was cut off does not disturb the
+//! others when it returns. A member that heard its leader within the base timeout refuses everyone,
+//! unless that leader ordered the election (`leader::handover`). A leader that hears no majority
+//! for one timeout resigns, and so does one whose own disk is silent for as long. Whoever speaks in
+//! an older term is told the present one, or lagging members could block each other.
 //!
 //! # Membership
 //!

@@ -1,9 +1,9 @@
 //! Taking checkpoints: when, how fast, and what may be forgotten afterwards.
 //!
-//! A checkpoint is due when the log behind the last one exceeds both a fixed size and the size of the
-//! state, so that its cost stays a constant share of the writing. It is pulled from the state in
-//! chunks while commands go on being applied, at most two chunks ahead of the disk. Only when the
-//! whole file is published may the log below it go.
+//! A checkpoint is due when the log behind the last one exceeds both a fixed size and the size of
+//! the state, so that its cost stays a constant share of the writing. It is pulled from the state
+//! in chunks while commands go on being applied, at most two chunks ahead of the disk. Only when
+//! the whole file is published may the log below it go.
 
 use alloc::vec::Vec;
 

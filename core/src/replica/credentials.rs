@@ -6,8 +6,8 @@
 //! never matches again once the user's password was changed or the user removed.
 //!
 //! # Invariants
-//! - At most [`JOBS_MAX`] jobs are under way, and [`JOBS_PER_USER_MAX`] for one user: whoever guesses
-//!   passwords delays others by the time that these take.
+//! - At most [`JOBS_MAX`] jobs are under way, and [`JOBS_PER_USER_MAX`] for one user: whoever
+//!   guesses passwords delays others by the time that these take.
 //! - A request waits for at most one job, and is told of its outcome once.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -1,9 +1,10 @@
 //! A snapshot on its way in: checked, written, and made into a state as it comes.
 //!
 //! Chunks are taken in order; anything else is answered with how much is there, and the leader goes
-//! on from that. Only what is on disk is answered for, so that the leader's window bounds what waits
-//! here, however slow the disk. The file gets its name only when every byte of it is here and its own checksums
-//! hold, so an interrupted transfer leaves nothing that could be taken for a checkpoint.
+//! on from that. Only what is on disk is answered for, so that the leader's window bounds what
+//! waits here, however slow the disk. The file gets its name only when every byte of it is here and
+//! its own checksums hold, so an interrupted transfer leaves nothing that could be taken for a
+//! checkpoint.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

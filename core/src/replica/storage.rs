@@ -1,8 +1,8 @@
 //! A replica's disk: both lanes, the checkpoints that lie there, and what is read back.
 //!
 //! The log lane carries what claims wait for; the bulk lane everything large. Where one must follow
-//! the other, it is a state kept here: a checkpoint is complete before the log below it is cut, and a
-//! received snapshot is complete before it becomes the state.
+//! the other, it is a state kept here: a checkpoint is complete before the log below it is cut, and
+//! a received snapshot is complete before it becomes the state.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;

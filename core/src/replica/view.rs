@@ -53,7 +53,8 @@ impl Replica {
 
     /// Whether `--strict-reconfig-check` lets a member be added as etcd 3.4 understands it: every
     /// voter has been connected for five seconds. Later releases, and
-    /// [`Request::ChangeMembership`](super::Request::ChangeMembership), are content with a majority.
+    /// [`Request::ChangeMembership`](super::Request::ChangeMembership), are content with a
+    /// majority.
     #[must_use]
     pub fn passes_full_check(&self, now: Instant) -> bool {
         let view = admission::View { now, ..self.admission_view(0) };

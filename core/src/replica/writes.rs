@@ -19,8 +19,8 @@ use crate::time::Instant;
 /// - The slot at position `i` belongs to the counter `first + i`.
 /// - Deadlines never decrease from the front to the back.
 /// - `parked` counters are waiting, in ascending order.
-/// - `bytes` is the size of all commands that are waited for: each may be parked, or in a message to
-///   the leader.
+/// - `bytes` is the size of all commands that are waited for: each may be parked, or in a message
+///   to the leader.
 pub(super) struct Writes {
     member: MemberId,
     incarnation: Incarnation,

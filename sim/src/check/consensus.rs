@@ -135,7 +135,8 @@ impl Consensus {
         require(same, || format!("two entries at index {} in term {}", entry.index, entry.term))
     }
 
-    /// A member shows this after a turn, at that true time. `entry` reads its log where that is in memory.
+    /// A member shows this after a turn, at that true time. `entry` reads its log where that is in
+    /// memory.
     ///
     /// # Errors
     /// When it must not.

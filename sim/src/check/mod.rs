@@ -1,9 +1,10 @@
 //! What every correct cluster shows, whatever befalls it.
 //!
 //! Checkers see what members say and show, never how they came to it. [`consensus`] and
-//! [`membership`] watch every message and every state while the world runs; [`replay`] and [`real_time`] judge the clients'
-//! histories against the committed log afterwards, in linear time, because the log is the witness
-//! of the order; [`search`] needs no witness, and is kept for small samples.
+//! [`membership`] watch every message and every state while the world runs; [`replay`] and
+//! [`real_time`] judge the clients' histories against the committed log afterwards, in linear time,
+//! because the log is the witness of the order; [`search`] needs no witness, and is kept for small
+//! samples.
 
 pub mod consensus;
 pub mod lifetimes;

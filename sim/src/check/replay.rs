@@ -4,8 +4,8 @@
 //! The ledger of applied entries is the witness. Each answer names the newest change that it shows
 //! (a v3 revision, a v2 index). A change that was acknowledged must be the very command that made
 //! that revision or index, no command may serve two operations, and whatever changed nothing must
-//! be what the model answers in that state. Real time is checked on the same positions, and that no node
-//! expires before its time.
+//! be what the model answers in that state. Real time is checked on the same positions, and that no
+//! node expires before its time.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,8 +1,8 @@
 //! The window of past events that a watch can begin in.
 //!
-//! One slot for each of the last indices (etcd: a thousand), so that an index addresses its slot directly.
-//! A refresh has a slot, but no watcher hears it; an index that was taken without a visible node
-//! (a change of membership, say) has an empty one.
+//! One slot for each of the last indices (etcd: a thousand), so that an index addresses its slot
+//! directly. A refresh has a slot, but no watcher hears it; an index that was taken without a
+//! visible node (a change of membership, say) has an empty one.
 
 use alloc::collections::VecDeque;
 use alloc::format;

@@ -18,8 +18,8 @@
 //!
 //! Semantics are etcd 3.4's, quirks included; where one looks wrong, the comment beside it names
 //! it. **Bounded work**: a removed directory leaves the state at once and memory in slices
-//! ([`Store::work`]); expiry is done in slices ([`Store::expire`]), and so is a listing, while which
-//! nothing may be changed ([`Read::Paused`]).
+//! ([`Store::work`]); expiry is done in slices ([`Store::expire`]), and so are listings: while one
+//! pauses, nothing may be changed.
 //!
 //! What etcd keeps in hidden trees beside the keys is no part of the tree here, but takes the same
 //! indices: users and roles ([`auth`]) are a struct of the store; membership and the cluster's

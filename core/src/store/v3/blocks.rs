@@ -1,8 +1,8 @@
 //! A list that grows without ever moving what it holds.
 //!
 //! A vector that doubles copies everything in one go: for a million entries that is a pause of many
-//! milliseconds. Here entries lie in blocks of a fixed size, so that adding one costs no more than a
-//! block.
+//! milliseconds. Here entries lie in blocks of a fixed size, so that adding one costs no more than
+//! a block.
 //!
 //! Letting go of a million entries takes as long. So blocks are shared: whoever keeps a handle to
 //! each block of a list decides when its entries are dropped (see [`super::Store::work`]), and the

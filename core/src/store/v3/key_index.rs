@@ -10,9 +10,10 @@
 //! b    4 5              one, ended
 //! ```
 //!
-//! Almost every key has one version: that place is kept in the entry itself. Entries lie in pages of
-//! a few dozen neighbours. An entry's key is a handle to the block of its first version, so that the
-//! bytes exist once; compaction, which may let that version go, has to put a newer one in its place.
+//! Almost every key has one version: that place is kept in the entry itself. Entries lie in pages
+//! of a few dozen neighbours. An entry's key is a handle to the block of its first version, so that
+//! the bytes exist once; compaction, which may let that version go, has to put a newer one in its
+//! place.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;

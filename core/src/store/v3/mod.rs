@@ -12,9 +12,9 @@
 //! ```
 //!
 //! A request meets the parts in this order: `txn` (is it nonsense?), `evaluation` (what does it do,
-//! and does it fail?) with `decision` (which list of a transaction is taken), `content` (history and
-//! key index, changed together), and `assembly` where parts of its answer come later. `snapshot`
-//! writes the store down and reads it back.
+//! and does it fail?) with `decision` (which list of a transaction is taken), `content` (history
+//! and key index, changed together), and `assembly` where parts of its answer come later.
+//! `snapshot` writes the store down and reads it back.
 //!
 //! **Nothing here takes long.** A call visits at most as many keys as one slice allows. What needs
 //! more is worked off by [`Store::work`], and does not hold up what comes later:
