@@ -62,7 +62,7 @@ use alloc::vec::Vec;
 pub use door::{
     Effect, Effects, Input, Job, JobId, JobResult, Message, Password, ReadId, RequestId, StopReason,
 };
-pub use recovery::{Bootstrap, Options, Recovery, RecoveryError, RecoveryStep};
+pub use recovery::{Bootstrap, Damage, Options, Recovery, RecoveryError, RecoveryStep};
 pub use request::{Failure, Header, Reply, Request, Response, Status};
 
 use credentials::Credentials;

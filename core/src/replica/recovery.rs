@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::Replica;
 use super::alone;
 use super::outbound::Published;
+use crate::codec::DecodeError;
 use crate::disk::{DiskRead, File};
 use crate::identity::{ClusterId, Incarnation, MemberId};
 use crate::raft::{self, Entry, EntryKind, HardState, Index, LogBatch, Position, Term};
@@ -88,6 +89,8 @@ pub enum RecoveryError {
     Empty,
     /// The checkpoint could not be read.
     Unreadable(File),
+    /// A checkpoint is damaged, and the log does not do without it.
+    Damaged(Damage, wal::RecoveryError),
     /// The checkpoint is of another cluster than the log.
     Foreign(File),
     /// A cluster of its own is asked of a member that the log does not name.
@@ -96,6 +99,17 @@ pub enum RecoveryError {
     UnknownCommand(Index),
     /// The log is not what it must be.
     Log(wal::RecoveryError),
+}
+
+/// What is wrong with a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Which.
+    file: File,
+    /// The first chunk that is not what it must be, in bytes from the file's start.
+    offset: u64,
+    /// The rule that is broken, in a few words.
+    reason: &'static str,
 }
 
 impl From<wal::RecoveryError> for RecoveryError {
@@ -109,6 +123,9 @@ impl fmt::Display for RecoveryError {
         match self {
             Self::Empty => f.write_str("the data directory holds no log"),
             Self::Unreadable(file) => write!(f, "{file:?} cannot be read"),
+            Self::Damaged(Damage { file, offset, reason }, log) => {
+                write!(f, "{file} is corrupt at offset {offset}: {reason}; without it, {log}")
+            }
             Self::Foreign(file) => {
                 write!(f, "{file} belongs to another cluster than the log beside it")
             }
@@ -139,6 +156,8 @@ pub struct Recovery {
     alone: bool,
     now: Now,
     stage: Stage,
+    /// The newest checkpoint that was passed over.
+    damage: Option<Damage>,
     dropped: Option<wal::Tail>,
 }
 
@@ -202,7 +221,7 @@ impl Recovery {
             found.iter().copied().filter(|f| matches!(f.file, File::Checkpoint(_))).collect();
         checkpoints.sort_by_key(|found| found.file);
         let stage = Stage::Choosing(checkpoints);
-        Self { options, found, bootstrap, alone: false, now, stage, dropped: None }
+        Self { options, found, bootstrap, alone: false, now, stage, damage: None, dropped: None }
     }
 
     /// `--force-new-cluster`: makes this member the only one of its cluster. A data
@@ -279,19 +298,28 @@ impl Recovery {
     ) -> Result<RecoveryStep, RecoveryError> {
         let bytes = bytes.ok_or(RecoveryError::Unreadable(file.file))?;
         let offset = offset + bytes.len() as u64;
-        if bytes.is_empty() || loader.feed(bytes).is_err() {
-            return self.choose(untried);
-        }
-        if offset < file.length {
+        let ended = bytes.is_empty();
+        let fed = loader.feed(bytes);
+        let understood = offset - loader.unread() as u64;
+        if fed.is_ok() && !ended && offset < file.length {
             return Ok(self.read_checkpoint(untried, file, offset, loader));
         }
-        match loader.finish() {
+        match fed.and_then(|()| loader.finish()) {
             Ok((at, state)) => {
                 let published = Published { at, bytes: file.length };
                 self.begin_replay(state, at, Some(published))
             }
-            Err(_) => self.choose(untried),
+            Err(DecodeError { rule, .. }) => {
+                let damage = Damage { file: file.file, offset: understood, reason: rule };
+                self.damage.get_or_insert(damage);
+                self.choose(untried)
+            }
         }
+    }
+
+    /// Why the log cannot be used. It need not reach back to a checkpoint that was passed over.
+    fn blame(&self, error: wal::RecoveryError) -> RecoveryError {
+        self.damage.map_or(error.into(), |damage| RecoveryError::Damaged(damage, error))
     }
 
     fn begin_replay(
@@ -305,7 +333,8 @@ impl Recovery {
             applied,
             self.options.incarnation,
             self.options.segment_bytes,
-        )?;
+        )
+        .map_err(|error| self.blame(error))?;
         let loaded = File::Checkpoint(applied.index.0);
         let others = self.found.iter().map(|found| found.file).filter(|file| *file != loaded);
         let superseded = others.filter(|file| matches!(file, File::Checkpoint(_))).collect();
@@ -320,7 +349,7 @@ impl Recovery {
         mut bytes: Option<Bytes>,
     ) -> Result<RecoveryStep, RecoveryError> {
         loop {
-            match replaying.log.next(bytes.take())? {
+            match replaying.log.next(bytes.take()).map_err(|error| self.blame(error))? {
                 wal::Step::Read(read) => {
                     self.stage = Stage::Replaying(replaying);
                     return Ok(RecoveryStep::Read(read));

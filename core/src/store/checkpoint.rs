@@ -223,6 +223,12 @@ impl Loader {
         Ok(())
     }
 
+    /// How many of the bytes that were fed are not understood yet.
+    #[must_use]
+    pub fn unread(&self) -> usize {
+        self.fed.len()
+    }
+
     /// The next whole chunk's payload.
     fn take_chunk(&mut self) -> Result<Option<Bytes>, DecodeError> {
         let error = |rule| DecodeError { rule, offset: 0 };

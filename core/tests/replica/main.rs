@@ -252,6 +252,28 @@ fn a_checkpoint_of_another_cluster_is_refused() {
     cluster.start(MemberId(1));
 }
 
+/// The log behind a damaged checkpoint was named as what is corrupt, not the checkpoint.
+#[test]
+#[should_panic(expected = ".snap is corrupt at offset 0: a checkpoint's chunk does not match its \
+                           checksum; without it, wal/")]
+fn a_damaged_checkpoint_that_the_log_needs_is_named() {
+    let mut cluster = Cluster::started(1);
+    let member = MemberId(1);
+    for n in 0..1000 {
+        put_revision(&cluster.call(member, put(&format!("k{n}"), &[7; 1000])));
+    }
+    cluster.kill(member);
+    let node = cluster.nodes.get_mut(&member).expect("it is a member");
+    let first_segment = node.files.keys().find(|file| matches!(file, File::Segment(_)));
+    assert!(first_segment > Some(&File::Segment(1)), "the log begins behind a checkpoint");
+    for (file, bytes) in &mut node.files {
+        if matches!(file, File::Checkpoint(_)) {
+            bytes[20] ^= 1;
+        }
+    }
+    cluster.start(member);
+}
+
 /// An idle log is closed by an empty batch, which also tells what is committed. It once named the
 /// commit index of that very moment: an entry that a new leader had just replaced in memory, and
 /// committed, was still the old one on disk, and a crash then made that one the committed one.
