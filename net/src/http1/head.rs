@@ -90,8 +90,32 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head, Refusal> {
         Ok(httparse::Status::Complete(_)) => head_of(&request),
         Ok(httparse::Status::Partial) => Err(Refusal::bad("")),
         Err(httparse::Error::TooManyHeaders) => parse_many(bytes),
+        Err(httparse::Error::Token) => match with_escaped_target(bytes) {
+            Some(head) => parse(&head),
+            None => Err(refusal_of(httparse::Error::Token)),
+        },
         Err(error) => Err(refusal_of(error)),
     }
+}
+
+/// The head with what is not ASCII in its target as percent escapes, which mean the same. Clients
+/// send names as they are, Latin-1 as well (node-etcd), and Go's server takes every byte, but
+/// httparse only UTF-8. None if there is nothing to escape.
+fn with_escaped_target(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (line, fields) = bytes.split_at_checked(memchr::memchr(b'\n', bytes)?)?;
+    let (method, target) = line.split_at_checked(memchr::memchr(b' ', line)?)?;
+    if target.is_ascii() {
+        return None;
+    }
+    let mut out = method.to_vec();
+    for byte in target {
+        match byte {
+            0x80.. => out.extend_from_slice(format!("%{byte:02x}").as_bytes()),
+            _ => out.push(*byte),
+        }
+    }
+    out.extend_from_slice(fields);
+    Some(out)
 }
 
 fn parse_many(bytes: &[u8]) -> Result<Head, Refusal> {
@@ -331,6 +355,21 @@ mod tests {
         let head = parse(b"GET http://b:1?q HTTP/1.1\r\nHost: a\r\n\r\n").expect("it is valid");
         assert_eq!(head.headers.all("host").collect::<Vec<_>>(), [b"b:1"]);
         assert_eq!((&head.path[..], head.query.as_deref()), (&b"/"[..], Some(&b"q"[..])));
+    }
+
+    #[test]
+    fn targets_hold_any_byte_beyond_ascii() {
+        let rows: [(&[u8], Option<&[u8]>); 5] = [
+            ("GET /\u{fc} HTTP/1.1\r\nHost: a\r\n\r\n".as_bytes(), Some("/\u{fc}".as_bytes())),
+            (b"GET /\xfc?\xff HTTP/1.1\r\nHost: a\r\n\r\n", Some(b"/%fc")),
+            (b"GET http://a/\xfc HTTP/1.1\r\nHost: a\r\n\r\n", Some(b"/%fc")),
+            (b"G\xfc /\xfc HTTP/1.1\r\nHost: a\r\n\r\n", None),
+            (b"GET /\xfc\x01 HTTP/1.1\r\nHost: a\r\n\r\n", None),
+        ];
+        for (bytes, path) in rows {
+            let found = parse(bytes).ok().map(|head| head.path);
+            assert_eq!(found.as_deref(), path, "{bytes:?}");
+        }
     }
 
     #[test]
