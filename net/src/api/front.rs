@@ -110,10 +110,10 @@ impl Service {
         if &request.path[..] == b"*" {
             return respond(Response::new(400, Bytes::new()));
         }
+        let Some(path) = decoded(&request.path) else { return respond(bad_request()) };
         if request.method == Method::Options {
             return respond(Response::new(200, Bytes::new()));
         }
-        let Some(path) = decoded(&request.path) else { return respond(bad_request()) };
         let path = match path.strip_prefix(b"/v3beta/") {
             Some(rest) => Cow::Owned([b"/v3/", rest].concat()),
             None => path,

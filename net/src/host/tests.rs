@@ -237,6 +237,20 @@ fn a_member_alone_serves_what_was_written() {
     assert!(text.ends_with("{\"health\":\"true\"}"), "{text}");
 }
 
+#[test]
+fn what_is_no_request_is_refused_before_anything_else_is_looked_at() {
+    let mut driver = Driver::new();
+    driver.open(C);
+    let options = |path: &str| format!("OPTIONS {path} HTTP/1.1\r\nHost: h\r\n\r\n");
+    driver.send(C, (options("/none") + &options("/%zz") + &get("/v3?a")).as_bytes());
+    driver.send(C, get("/v2/auth/users?a=%zz").as_bytes());
+    driver.settle();
+    let text = driver.text(C);
+    let statuses: Vec<_> = text.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
+    assert_eq!(statuses, ["200", "400", "301", "500"], "{text}");
+    assert!(text.contains("\r\nLocation: /v3/?a\r\n"), "{text}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 

@@ -20,6 +20,7 @@ use quorra_core::replica::{Failure, Password, Reply, Request as Question, Respon
 use quorra_core::store::v2::auth::{Access, Answer, Change, Refusal};
 
 use self::body::{RoleBody, UserBody};
+use super::form::Form;
 use super::message;
 use crate::api::front::{method_not_allowed, not_found, respond};
 use crate::api::{Begun, Exchange, Outcome, View};
@@ -84,6 +85,7 @@ pub(super) fn begin(request: &Request, rest: &[u8], view: View<'_>) -> Begun {
         return respond(refusal);
     }
     let asked = match request.method {
+        Method::Get if is_malformed_listing(place, request) => Err(internal_error()),
         Method::Get => Err(read(place, view)),
         Method::Put => put(place, request),
         _ => delete(place),
@@ -95,6 +97,11 @@ pub(super) fn begin(request: &Request, rest: &[u8], view: View<'_>) -> Begun {
         }
         Err(response) => respond(of_cluster(response, view)),
     }
+}
+
+/// The lists take no parameters, but etcd reads them, and blames itself if it cannot.
+fn is_malformed_listing(place: Place<'_>, request: &Request) -> bool {
+    matches!(place, Place::Users | Place::Roles) && Form::parse(request).is_err()
 }
 
 fn of_cluster(response: Response, view: View<'_>) -> Response {
@@ -268,6 +275,10 @@ fn not_permitted() -> Response {
 
 /// etcd tells nothing of what went wrong behind this API.
 fn failed(_failure: Failure) -> Response {
+    internal_error()
+}
+
+fn internal_error() -> Response {
     message(500, "Internal Server Error")
 }
 
