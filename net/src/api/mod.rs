@@ -7,6 +7,7 @@
 pub mod discovery;
 pub mod front;
 pub mod gateway;
+mod go;
 mod metrics;
 pub(crate) mod origins;
 mod peer_urls;

@@ -4,11 +4,11 @@
 //! passes those texts on. A body's fields come before the query's, and the first of a name wins.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use memchr::{memchr, memchr2};
 
 use super::media;
+use crate::api::go;
 use crate::http::{Method, Request};
 
 /// The fields, decoded, in the order in which they count.
@@ -133,32 +133,7 @@ fn hex(digit: u8) -> u8 {
 }
 
 fn bad_escape(escape: &[u8]) -> String {
-    format!("invalid URL escape {}", quoted(escape))
-}
-
-/// Bytes as Go's `strconv.Quote` prints them.
-fn quoted(bytes: &[u8]) -> String {
-    let mut out = String::from("\"");
-    for chunk in bytes.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            match character {
-                '"' => out.push_str("\\\""),
-                '\\' => out.push_str("\\\\"),
-                '\n' => out.push_str("\\n"),
-                '\r' => out.push_str("\\r"),
-                '\t' => out.push_str("\\t"),
-                control if control.is_control() => {
-                    write!(out, "\\x{:02x}", u32::from(control)).expect("a string takes all");
-                }
-                other => out.push(other),
-            }
-        }
-        for byte in chunk.invalid() {
-            write!(out, "\\x{byte:02x}").expect("a string takes all");
-        }
-    }
-    out.push('"');
-    out
+    format!("invalid URL escape {}", go::quoted(escape))
 }
 
 #[cfg(test)]

@@ -3,15 +3,13 @@
 //! What a change needs is checked in etcd's order: the id of the path, the media type, the body;
 //! then, by the replica, `--strict-reconfig-check`, and at apply whether the change makes sense.
 
-use std::fmt;
-
 use bytes::{Bytes, BytesMut};
 use quorra_core::identity::MemberId;
 use quorra_core::replica::{Failure, Reply, Request as Question, Response as Content};
 use quorra_core::store::membership::{Change, Member, Refusal};
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::json;
+use super::member_body;
 use super::message;
 use crate::api::front::{method_not_allowed, plain_error, respond};
 use crate::api::{Begun, Exchange, Outcome, View, peer_urls};
@@ -93,41 +91,8 @@ fn read_urls(request: &Request) -> Result<Vec<String>, Response> {
         return Err(message(415, &text));
     }
     let bad = |text: String| message(400, &text);
-    let body: Option<Body> = serde_json::from_slice(&request.body).map_err(|error| {
-        let text = error.to_string();
-        bad(if error.is_eof() { "unexpected end of JSON input".to_owned() } else { text })
-    })?;
-    peer_urls::checked(&body.unwrap_or_default().0).map_err(bad)
-}
-
-/// `{"peerURLs":[..]}`; fields are named in any case, the last of a name counts (as in Go).
-#[derive(Debug, Default)]
-struct Body(Vec<String>);
-
-impl<'de> Deserialize<'de> for Body {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Body;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Body, A::Error> {
-                let mut body = Body::default();
-                while let Some(name) = map.next_key::<String>()? {
-                    if name.eq_ignore_ascii_case("peerURLs") {
-                        body.0 = map.next_value::<Option<Vec<String>>>()?.unwrap_or_default();
-                    } else {
-                        map.next_value::<IgnoredAny>()?;
-                    }
-                }
-                Ok(body)
-            }
-        }
-        deserializer.deserialize_map(Fields)
-    }
+    let urls = member_body::peer_urls(&request.body).map_err(bad)?;
+    peer_urls::checked(&urls).map_err(bad)
 }
 
 /// A change that waits for its outcome.

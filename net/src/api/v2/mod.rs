@@ -11,6 +11,7 @@ mod form;
 mod json;
 mod keys;
 mod media;
+mod member_body;
 mod members;
 mod parameters;
 mod stats;
