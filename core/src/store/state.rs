@@ -194,7 +194,7 @@ impl State {
                 Outcome::Done
             }
             Body::ClusterVersion(version) => {
-                self.v2.touch();
+                self.v2.touch_as(v2::Action::Set);
                 self.cluster_version = Some(version);
                 Outcome::Done
             }
@@ -244,18 +244,22 @@ impl State {
         if let Some(member) = self.membership.members.get_mut(&member) {
             member.name = name;
             member.client_urls = client_urls;
-            self.v2.touch();
+            self.v2.touch_as(v2::Action::Set);
         }
     }
 
     /// etcd writes members to hidden nodes of its v2 store. Each such write takes an index: one,
     /// but two for a removal, which also leaves a node that remembers it.
     fn change_members(&mut self, change: Change) -> Result<Vec<Member>, Refusal> {
-        let touches = if matches!(change, Change::Remove(_)) { 2 } else { 1 };
+        let actions: &[_] = match &change {
+            Change::Add(_) => &[v2::Action::Create],
+            Change::Update(..) | Change::Promote(_) => &[v2::Action::Update],
+            Change::Remove(_) => &[v2::Action::Delete, v2::Action::Create],
+        };
         self.membership.change(change)?;
-        (0..touches).for_each(|_| {
-            self.v2.touch();
-        });
+        for action in actions {
+            self.v2.touch_as(*action);
+        }
         Ok(self.membership.members.values().cloned().collect())
     }
 

@@ -71,6 +71,8 @@ fn a_fresh_single_member_is_at_v2_index_3() {
     assert_eq!(log.apply(publish(1)), Outcome::Done);
     assert_eq!(log.apply(Body::ClusterVersion("3.5.0".into())), Outcome::Done);
     assert_eq!(log.state.v2().index(), 3);
+    let counted = log.state.v2().statistics();
+    assert_eq!((counted.creates.success, counted.sets.success), (1, 2), "as etcd counts them");
     assert_eq!(log.state.revision(), 1);
     assert_eq!(log.state.cluster_version(), Some("3.5.0"));
     assert_eq!(log.state.membership().members[&MemberId(1)].name, "n");
@@ -88,6 +90,8 @@ fn what_changes_nothing_takes_no_v2_index() {
     log.apply(Body::Membership(Change::Add(member(2))));
     log.apply(Body::Membership(Change::Remove(MemberId(2))));
     assert_eq!(log.state.v2().index(), 4, "a removal takes two");
+    let counted = log.state.v2().statistics();
+    assert_eq!((counted.creates.success, counted.deletes.success), (3, 1));
 }
 
 /// What is asked now may be judged by rules that came after it.

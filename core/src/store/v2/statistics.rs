@@ -1,7 +1,8 @@
 //! What `/v2/stats/store` counts.
 //!
 //! Local to a member since its start: no part of the replicated state, its hash or a checkpoint.
-//! The counters follow etcd's, oddities included: some refusals count as successes.
+//! The counters follow etcd's, oddities included: some refusals count as successes, and so do the
+//! writes by which etcd keeps its members and the cluster's version.
 
 use super::request::{Action, ErrorKind, Write};
 
@@ -50,6 +51,17 @@ pub struct Statistics {
 impl Statistics {
     pub(super) fn count_get(&mut self, success: bool) {
         self.gets.count(success);
+    }
+
+    /// Counts a write of etcd's own, which always succeeds.
+    pub(super) fn count_own(&mut self, action: Action) {
+        match action {
+            Action::Set => self.sets.count(true),
+            Action::Create => self.creates.count(true),
+            Action::Update => self.updates.count(true),
+            Action::Delete => self.deletes.count(true),
+            other => unreachable!("etcd writes nothing of its own by {other:?}"),
+        }
     }
 
     /// Counts a write, by etcd's rules: the refusals that its deferred counting misses (those
