@@ -18,6 +18,8 @@ pub fn put_prefix(out: &mut BytesMut, bytes: usize) {
 pub enum Refusal {
     /// The compressed flag is set, but no encoding was agreed on.
     Compressed,
+    /// The flag is neither set nor clear.
+    Flag(u8),
     /// The message is longer than allowed.
     TooLong {
         /// Its length.
@@ -25,7 +27,9 @@ pub enum Refusal {
         /// The bound.
         bytes_max: usize,
     },
-    /// The client ended the call within, or before, its first message.
+    /// The client ended the call before its first message.
+    Missing,
+    /// The client ended the call within a message.
     Truncated,
 }
 
@@ -40,7 +44,12 @@ impl From<Refusal> for Status {
                 Code::ResourceExhausted,
                 format!("grpc: received message larger than max ({bytes} vs. {bytes_max})"),
             ),
-            Refusal::Truncated => Self::new(Code::Internal, "unexpected EOF"),
+            Refusal::Flag(flag) => Self::new(
+                Code::Internal,
+                format!("grpc: received unexpected payload format {flag}"),
+            ),
+            Refusal::Missing => Self::new(Code::Unknown, "EOF"),
+            Refusal::Truncated => Self::new(Code::Unknown, "unexpected EOF"),
         }
     }
 }
@@ -102,10 +111,11 @@ fn message_bytes(bytes: &[u8], bytes_max: usize) -> Result<Option<usize>, Refusa
     if length > bytes_max {
         return Err(Refusal::TooLong { bytes: length, bytes_max });
     }
-    if *compressed != 0 {
-        return Err(Refusal::Compressed);
+    match *compressed {
+        0 => Ok(Some(length)),
+        1 => Err(Refusal::Compressed),
+        flag => Err(Refusal::Flag(flag)),
     }
-    Ok(Some(length))
 }
 
 #[cfg(test)]
@@ -136,6 +146,15 @@ mod tests {
             prop_assert_eq!(read, messages);
             prop_assert_eq!(reader.pending_bytes(), 0);
         }
+    }
+
+    #[test]
+    fn a_message_is_compressed_or_not() {
+        let refusal = |flag| MessageReader::default().read(&[flag, 0, 0, 0, 0], 8, |_| {}).err();
+        assert_eq!(refusal(0), None);
+        assert_eq!(refusal(1), Some(Refusal::Compressed));
+        let text = "grpc: received unexpected payload format 255";
+        assert_eq!(refusal(255).map(Status::from), Some(Status::new(Code::Internal, text)));
     }
 
     #[test]

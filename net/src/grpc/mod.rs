@@ -19,6 +19,13 @@ use crate::http::{Body, Response};
 /// The content type of every answer, and the beginning of every request's.
 pub const CONTENT_TYPE: &str = "application/grpc";
 
+/// Whether a request of this content type is a call: gRPC's, alone or with a subtype behind it.
+#[must_use]
+pub fn is_content_type(value: &[u8]) -> bool {
+    let rest = value.strip_prefix(CONTENT_TYPE.as_bytes());
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
 /// The answer to a call that succeeded; the body holds messages with their prefixes.
 #[must_use]
 pub fn respond(body: Body) -> Response {

@@ -448,6 +448,30 @@ fn a_peer_listener_answers_operators() {
     assert!(text.contains("HTTP/1.1 412 ") && text.contains("HTTP/1.1 404 "), "{text}");
 }
 
+#[test]
+fn the_gateway_takes_and_refuses_what_etcds_does() {
+    let rows = [
+        ("POST /v3/kv/range", "", "null", "HTTP/1.1 400 ", "key is not provided"),
+        ("POST /v3/kv/range", "", r#"{"key":"Y\nQ="}"#, "HTTP/1.1 400 ", "base64"),
+        ("POST /v3/kv/range", "", r#"{"key":"Y\nR=="}"#, "HTTP/1.1 200 ", "revision"),
+        ("POST /v3beta//kv/range", "", "", "HTTP/1.1 301 ", "Location: /v3/kv/range\r\n"),
+        ("GET /v3?a=b", "", "", "HTTP/1.1 301 ", "Location: /v3/?a=b\r\n"),
+        ("POST /v3/kv/range", "Grpc-Timeout: 0S\r\n", "{}", "HTTP/1.1 504 ", "deadline exceeded"),
+        ("POST /v3/kv/range", "Grpc-Timeout: x\r\n", "{}", "HTTP/1.1 400 ", "grpc-timeout: x"),
+        ("POST /v3/cluster/member/update", "", "{}", "HTTP/1.1 404 ", "member not found"),
+    ];
+    for (line, field, body, status, part) in rows {
+        let mut driver = Driver::new();
+        driver.open(C);
+        let length = body.len();
+        let head = format!("{line} HTTP/1.1\r\nHost: h\r\n{field}Content-Length: {length}\r\n\r\n");
+        driver.send(C, (head + body).as_bytes());
+        driver.settle();
+        let text = driver.text(C);
+        assert!(text.starts_with(status) && text.contains(part), "{line} {field}{body}: {text}");
+    }
+}
+
 /// A page that rebinds a name to this machine cannot show a certificate for it (etcd).
 #[test]
 fn hosts_are_held_against_the_list_in_plain_text_only() {

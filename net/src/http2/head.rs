@@ -77,8 +77,8 @@ impl HeadReader {
             b"" | b"connection" | b"proxy-connection" | b"keep-alive" | b"transfer-encoding"
             | b"upgrade" => self.malformed = true,
             b"te" if value != b"trailers" => self.malformed = true,
-            b"content-type" => self.rpc = value.starts_with(grpc::CONTENT_TYPE.as_bytes()),
-            b"grpc-encoding" if value != b"identity" => {
+            b"content-type" => self.rpc = grpc::is_content_type(value),
+            b"grpc-encoding" if !value.is_empty() && value != b"identity" => {
                 self.encoding = Some(Bytes::copy_from_slice(value));
             }
             _ => {}
@@ -248,6 +248,10 @@ mod tests {
         let mut fields = GET.to_vec();
         fields.push(("content-type", "application/grpc+proto"));
         assert!(matches!(head(&fields), Head::Request(request) if request.rpc));
+        for other in ["application/grpc-web", "application/grpcx", "application/json", ""] {
+            let fields = [&GET[..], &[("content-type", other)]].concat();
+            assert!(matches!(head(&fields), Head::Request(request) if !request.rpc), "{other}");
+        }
         fields.push(("grpc-encoding", "gzip"));
         let Head::Refused(refusal) = head(&fields) else { panic!("a refusal") };
         let message = refusal.headers.iter().find(|(name, _)| *name == "grpc-message");

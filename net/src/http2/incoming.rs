@@ -99,10 +99,10 @@ impl Incoming {
                 head.body = body.freeze();
                 tell(Told::Request(*head));
             }
-            Self::Call { head: Some(_), .. } => return Err(Refusal::Truncated),
             Self::Call { reader, .. } if reader.pending_bytes() > 0 => {
                 return Err(Refusal::Truncated);
             }
+            Self::Call { head: Some(_), .. } => return Err(Refusal::Missing),
             Self::Call { .. } => tell(Told::End),
             Self::Ignored | Self::Ended => {}
         }

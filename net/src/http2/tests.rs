@@ -229,8 +229,11 @@ fn long_messages_are_refused_before_they_have_come() {
     );
     let mut cut = framed(b"message").to_vec();
     cut.pop();
-    assert_eq!(pair.call("/a.B/C", true, &cut).field("grpc-status"), Some(&b"13"[..]));
-    assert_eq!(pair.call("/a.B/C", true, &[]).field("grpc-status"), Some(&b"13"[..]));
+    for (body, text) in [(&cut[..], "unexpected EOF"), (&[], "EOF")] {
+        let answer = pair.call("/a.B/C", true, body);
+        assert_eq!(answer.field("grpc-status"), Some(&b"2"[..]));
+        assert_eq!(answer.field("grpc-message"), Some(text.as_bytes()));
+    }
 }
 
 /// A body that counts.

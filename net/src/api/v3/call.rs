@@ -58,13 +58,11 @@ pub(in crate::api) fn begin_as(
     let place = method.place();
     let counted = &view.statistics.requests.calls[place];
     counted.begun();
-    let begun = check_metadata(format, &request.headers, view)
-        .and_then(|()| begin(format, method, &request.body, view));
+    let begun = check_metadata(format, &request.headers, view).and_then(|deadline| {
+        begin(format, method, &request.body, view).map(|begun| (begun, deadline))
+    });
     match begun {
-        Ok(Begin::Ask(question)) => {
-            let timeout = format.metadata(&request.headers, "grpc-timeout");
-            let timeout = timeout.and_then(grpc::timeout);
-            let deadline = timeout.map(|timeout| view.now.monotonic + timeout);
+        Ok((Begin::Ask(question), deadline)) => {
             let adds = match &question {
                 replica::Request::ChangeMembership(Change::Add(member)) => Some(member.id),
                 _ => None,
@@ -73,7 +71,7 @@ pub(in crate::api) fn begin_as(
             let call = Call { format, place, began, adds, deadline };
             (Outcome::Ask(Box::new(question)), Some(Box::new(call)))
         }
-        Ok(Begin::Answer(response)) => {
+        Ok((Begin::Answer(response), _)) => {
             counted.ended(Code::Ok, Duration::ZERO);
             front::respond(response)
         }
@@ -84,8 +82,16 @@ pub(in crate::api) fn begin_as(
     }
 }
 
-/// What a client demands beside its request (reference, section 4).
-fn check_metadata(format: Format, headers: &Headers, view: View<'_>) -> Result<(), Status> {
+/// What a client demands beside its request (reference, section 4), and its deadline.
+fn check_metadata(
+    format: Format,
+    headers: &Headers,
+    view: View<'_>,
+) -> Result<Option<Instant>, Status> {
+    let timeout = format.timeout(headers)?;
+    if timeout == Some(Duration::ZERO) {
+        return Err(deadline_exceeded());
+    }
     let version = format.metadata(headers, "client-api-version").unwrap_or_default();
     if std::str::from_utf8(version).is_err() {
         return Err(Nonsense::ApiVersion.into());
@@ -94,7 +100,11 @@ fn check_metadata(format: Format, headers: &Headers, view: View<'_>) -> Result<(
     if needs_leader && view.replica.status().leader.is_none() {
         return Err(errors::of_replica(replica::Failure::NoLeader));
     }
-    Ok(())
+    Ok(timeout.map(|timeout| view.now.monotonic + timeout))
+}
+
+fn deadline_exceeded() -> Status {
+    Status::new(Code::DeadlineExceeded, "context deadline exceeded")
 }
 
 fn begin(format: Format, method: Method, body: &Bytes, view: View<'_>) -> Result<Begin, Status> {
@@ -186,8 +196,7 @@ impl Exchange for Call {
     }
 
     fn on_deadline(&mut self, view: View<'_>) -> Outcome {
-        let status = Status::new(Code::DeadlineExceeded, "context deadline exceeded");
-        self.end(Err(status), view)
+        self.end(Err(deadline_exceeded()), view)
     }
 }
 
@@ -208,6 +217,18 @@ impl Format {
             Self::Json if name == "grpc-timeout" => headers.first(name),
             Self::Json => headers.first(&format!("grpc-metadata-{name}")),
         }
+    }
+
+    /// How long the client waits. Only the gateway refuses what is no time.
+    fn timeout(self, headers: &Headers) -> Result<Option<Duration>, Status> {
+        let Some(given) = self.metadata(headers, "grpc-timeout") else { return Ok(None) };
+        let timeout = grpc::timeout(given);
+        if timeout.is_none() && self == Self::Json && !given.is_empty() {
+            let given = String::from_utf8_lossy(given);
+            let text = format!("invalid grpc-timeout: {given}");
+            return Err(Status::new(Code::InvalidArgument, text));
+        }
+        Ok(timeout)
     }
 
     /// The request's message.
