@@ -34,6 +34,7 @@
 mod calls;
 pub(crate) mod connection;
 mod door;
+mod ending;
 mod publish;
 mod statistics;
 
@@ -53,6 +54,7 @@ pub use statistics::{
 };
 
 use self::connection::{Connection, Sniffed, Waiting};
+use self::ending::Ending;
 use self::publish::Publish;
 use crate::api::Service;
 use crate::http::{Limits, StreamId};
@@ -88,6 +90,7 @@ pub struct Host {
     /// Calls that wait until the process is measured.
     measuring: Vec<(ConnectionId, StreamId)>,
     actions: VecDeque<Action>,
+    ending: Ending,
     stopped: bool,
 }
 
@@ -129,6 +132,7 @@ impl Host {
             told_version: String::new(),
             measuring: Vec::new(),
             actions: VecDeque::new(),
+            ending: Ending::NotYet,
             stopped: false,
         };
         host.drain(now);
@@ -164,7 +168,7 @@ impl Host {
             Input::Measured(measured) => self.on_measured(now, *measured),
             Input::Tick => self.on_tick(now),
             Input::Flush => self.on_flush(now),
-            Input::Stop => self.step(now, replica::Input::Stop),
+            Input::Stop => self.on_stop(now),
         }
         self.drain(now);
     }
@@ -182,7 +186,7 @@ impl Host {
         }
         let timer = self.timers.first().map(|(at, _)| *at);
         let call = self.call_deadlines.first().map(|(at, ..)| *at);
-        [self.links.deadline(), timer, call, self.publish.deadline()]
+        [self.links.deadline(), timer, call, self.publish.deadline(), self.ending.deadline()]
             .into_iter()
             .flatten()
             .fold(self.replica.deadline(), Instant::min)
@@ -251,6 +255,7 @@ impl Host {
     /// Whether one more connection may be taken; it is closed if not.
     fn has_room(&mut self, id: ConnectionId, listener: Listener, remote: &str) -> bool {
         let most = match listener {
+            Listener::Client | Listener::Metrics if self.ending != Ending::NotYet => 0,
             Listener::Client | Listener::Metrics => self.options.connections_max,
             Listener::Peer => self.options.connections_max + PEER_CONNECTIONS_RESERVED,
         };
@@ -361,8 +366,14 @@ impl Host {
                 self.advance(now, id);
             }
         }
+        self.end_if_idle(now);
         self.step(now, replica::Input::Flush);
         self.drain(now);
+        self.name_writable();
+    }
+
+    /// Names the connections that have output to the driver.
+    fn name_writable(&mut self) {
         while let Some(id) = self.links.next_writable() {
             self.actions.push_back(Action::Write(id));
         }
@@ -462,11 +473,6 @@ impl Host {
             self.statistics.receiving.count(now.monotonic, bytes);
         }
         self.statistics.peers.entry(from).or_default().received(now.monotonic, message);
-    }
-
-    fn stop(&mut self, reason: StopReason) {
-        self.stopped = true;
-        self.actions.push_back(Action::Stop(reason));
     }
 }
 

@@ -19,6 +19,7 @@ struct Driver {
     now: Now,
     ready: bool,
     log: Vec<String>,
+    stopped: bool,
     /// Whether sockets take what is written.
     takes: bool,
     written: BTreeMap<ConnectionId, Vec<u8>>,
@@ -101,6 +102,7 @@ impl Driver {
             now,
             ready: false,
             log: Vec::new(),
+            stopped: false,
             takes: true,
             written: BTreeMap::new(),
             closed: BTreeMap::new(),
@@ -159,7 +161,7 @@ impl Driver {
             self.perform(action);
         }
         self.host.check();
-        answered || self.host.deadline() <= self.now.monotonic
+        !self.stopped && (answered || self.host.deadline() <= self.now.monotonic)
     }
 
     fn perform(&mut self, action: Action) {
@@ -171,7 +173,8 @@ impl Driver {
                 self.closed.insert(connection, at_once);
             }
             Action::Ready => self.ready = true,
-            Action::Read(..) | Action::Job(..) | Action::Connect(..) | Action::Stop(_) => {
+            Action::Stop(_) => self.stopped = true,
+            Action::Read(..) | Action::Job(..) | Action::Connect(..) => {
                 panic!("a member alone needs no {action:?}")
             }
             Action::Log(_, line) => self.log.push(line),
@@ -484,4 +487,41 @@ fn hosts_are_held_against_the_list_in_plain_text_only() {
         let text = driver.text(id);
         assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{text}");
     }
+}
+
+/// Who waits for an answer gets one; who waits for nothing in particular is let go.
+#[test]
+fn a_member_that_goes_answers_first() {
+    let mut driver = Driver::new();
+    let (idle, watcher, late) = (ConnectionId(2), ConnectionId(4), ConnectionId(6));
+    [C, idle, watcher].into_iter().for_each(|id| driver.open(id));
+    driver.send(idle, get("/version").as_bytes());
+    driver.send(watcher, get("/v2/keys/a?wait=true").as_bytes());
+    driver.settle();
+    driver.send(C, (put("a", "1") + &get("/version")).as_bytes());
+    driver.input(Input::Stop);
+    driver.open(late);
+    driver.input(Input::Flush);
+    assert!(!driver.stopped, "a write is under way");
+    (0..25).for_each(|_| driver.run(Duration::from_millis(5)));
+    assert!(driver.stopped, "a tick after its answer");
+    let text = driver.text(C);
+    assert!(text.starts_with("HTTP/1.1 201 ") && text.contains("\r\nConnection: close"), "{text}");
+    assert_eq!(text.matches("HTTP/1.1").count(), 1, "what came behind it was not begun: {text}");
+    assert_eq!((driver.closed[&idle], driver.closed[&late]), (false, true));
+}
+
+#[test]
+fn a_member_that_goes_waits_for_nobody_for_long() {
+    let mut driver = Driver::new();
+    driver.open(C);
+    driver.takes = false;
+    driver.send(C, get("/version").as_bytes());
+    driver.input(Input::Stop);
+    driver.settle();
+    assert!(!driver.stopped, "a reader may be slow");
+    (0..79).for_each(|_| driver.run(Duration::from_millis(5)));
+    assert!(!driver.stopped);
+    (0..25).for_each(|_| driver.run(Duration::from_millis(5)));
+    assert!(driver.stopped);
 }
