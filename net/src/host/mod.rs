@@ -40,9 +40,8 @@ mod statistics;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use quorra_core::identity::MemberId;
 use quorra_core::raft::Notice;
-use quorra_core::replica::{self, Effect, Effects, Message, Replica, RequestId, StopReason};
+use quorra_core::replica::{self, Effect, Effects, Replica, RequestId, StopReason};
 use quorra_core::time::{Instant, Now};
 
 pub use door::{
@@ -406,7 +405,7 @@ impl Host {
             Effect::Read(id, read) => self.actions.push_back(Action::Read(id, read)),
             Effect::Job(id, job) => self.actions.push_back(Action::Job(id, job)),
             Effect::Send(to, message) => {
-                self.count_sent(now, to, &message);
+                self.statistics.sent(now.monotonic, to, &message);
                 self.links.send(now.monotonic, to, message);
             }
             Effect::Reply(request, reply) => self.on_reply(now, request, reply),
@@ -444,7 +443,7 @@ impl Host {
                 self.step(now, replica::Input::Disconnected(peer));
             }
             Order::Message(from, message) => {
-                self.count_received(now, from, &message);
+                self.statistics.received(now.monotonic, from, &message);
                 self.step(now, replica::Input::Peer(from, message));
             }
             Order::Removed => {
@@ -455,24 +454,6 @@ impl Host {
             Order::Superseded => self.stop(StopReason::Superseded),
             Order::Log(level, line) => self.log(level, line),
         }
-    }
-
-    fn count_sent(&mut self, now: Now, to: MemberId, message: &Message) {
-        let Message::Raft(message) = message else { return };
-        if let Some(bytes) = statistics::append_bytes(message) {
-            self.statistics.appends_sent += 1;
-            self.statistics.sending.count(now.monotonic, bytes);
-        }
-        self.statistics.peers.entry(to).or_default().sent(now.monotonic, message);
-    }
-
-    fn count_received(&mut self, now: Now, from: MemberId, message: &Message) {
-        let Message::Raft(message) = message else { return };
-        if let Some(bytes) = statistics::append_bytes(message) {
-            self.statistics.appends_received += 1;
-            self.statistics.receiving.count(now.monotonic, bytes);
-        }
-        self.statistics.peers.entry(from).or_default().received(now.monotonic, message);
     }
 }
 

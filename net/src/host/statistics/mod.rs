@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 
 use quorra_core::identity::MemberId;
 use quorra_core::raft;
-use quorra_core::time::{Duration, WallTime};
+use quorra_core::replica::Message;
+use quorra_core::time::{Duration, Instant, WallTime};
 
 pub use histogram::Histogram;
 pub use peer::{Latency, Peer};
@@ -84,8 +85,30 @@ impl Default for Measured {
     }
 }
 
+impl Statistics {
+    /// A message went to a peer.
+    pub(super) fn sent(&mut self, now: Instant, to: MemberId, message: &Message) {
+        let Message::Raft(message) = message else { return };
+        if let Some(bytes) = append_bytes(message) {
+            self.appends_sent += 1;
+            self.sending.count(now, bytes);
+        }
+        self.peers.entry(to).or_default().sent(now, message);
+    }
+
+    /// A message came from a peer.
+    pub(super) fn received(&mut self, now: Instant, from: MemberId, message: &Message) {
+        let Message::Raft(message) = message else { return };
+        if let Some(bytes) = append_bytes(message) {
+            self.appends_received += 1;
+            self.receiving.count(now, bytes);
+        }
+        self.peers.entry(from).or_default().received(now, message);
+    }
+}
+
 /// About how many bytes an append is on the wire.
-pub(super) fn append_bytes(message: &raft::Message) -> Option<u64> {
+fn append_bytes(message: &raft::Message) -> Option<u64> {
     const HEAD_BYTES: usize = 40;
     let raft::Message::Append { entries, .. } = message else { return None };
     let entries = entries.iter().map(|entry| entry.payload.len() + HEAD_BYTES);
