@@ -319,7 +319,10 @@ impl Recovery {
 
     /// Why the log cannot be used. It need not reach back to a checkpoint that was passed over.
     fn blame(&self, error: wal::RecoveryError) -> RecoveryError {
-        self.damage.map_or(error.into(), |damage| RecoveryError::Damaged(damage, error))
+        match self.damage {
+            Some(damage) => RecoveryError::Damaged(damage, error),
+            None => error.into(),
+        }
     }
 
     fn begin_replay(
