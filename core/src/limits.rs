@@ -47,6 +47,8 @@ pub const REMOVALS_PENDING_MAX: usize = 16;
 pub const WAITING_BYTES_MAX: usize = 256 << 20;
 /// Requests that wait in the replica for their outcome.
 pub const REQUESTS_PENDING_MAX: usize = 65_536;
+/// v2 watches of this member's clients: about a kilobyte each, with the stream that waits for it.
+pub const WATCHES_MAX: usize = 1 << 20;
 /// The most operations in one list of a transaction (etcd: `--max-txn-ops`).
 pub const TXN_OPS_MAX: usize = 128;
 /// Streams of one HTTP/2 connection at once, however many `--max-concurrent-streams` allows.

@@ -26,6 +26,7 @@ pub(super) struct View<'a> {
     pub(super) raft: &'a Raft,
     pub(super) waiting: usize,
     pub(super) log_is_full: bool,
+    pub(super) watches_are_full: bool,
     pub(super) stopping: bool,
 }
 
@@ -44,6 +45,7 @@ pub(super) fn refuse(view: &View<'_>, request: &Request) -> Option<Failure> {
         Request::V2Write(_) | Request::V2Auth { .. } | Request::V3Write(_) if view.log_is_full => {
             Some(Failure::NoSpace)
         }
+        Request::V2Watch(_) if view.watches_are_full => Some(Failure::TooManyRequests),
         Request::V3Write(write) => refuse_over_quota(view, write),
         Request::ChangeMembership(change) => refuse_change(view, change),
         Request::TransferLeadership(target) => refuse_transfer(view, *target),

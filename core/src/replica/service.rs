@@ -68,6 +68,7 @@ impl Replica {
             raft: &self.raft,
             waiting,
             log_is_full: self.storage.is_full(),
+            watches_are_full: self.watches.are_full(),
             stopping: self.stopping_since.is_some(),
         }
     }

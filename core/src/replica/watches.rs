@@ -4,6 +4,7 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::{RequestId, Response};
+use crate::limits;
 use crate::store::State;
 use crate::store::v2;
 
@@ -15,6 +16,11 @@ pub(super) struct Watches {
 }
 
 impl Watches {
+    /// Whether no more are opened until one ends.
+    pub(super) fn are_full(&self) -> bool {
+        self.open.len() >= limits::WATCHES_MAX
+    }
+
     /// Registers a watch; the response says so, or why not.
     pub(super) fn open(&mut self, id: RequestId, watch: &v2::Watch, state: &mut State) -> Response {
         match state.v2_mut().watch(v2::WatchId(id.0), watch) {
@@ -52,5 +58,19 @@ impl Watches {
     /// Forgets all of them: the store that they watched is replaced.
     pub(super) fn end_all(&mut self) -> Vec<RequestId> {
         core::mem::take(&mut self.open).into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn watches_are_bounded_and_make_room_when_they_end() {
+        let ids = (1..=limits::WATCHES_MAX as u64).map(RequestId);
+        let mut watches = Watches { open: ids.collect() };
+        assert!(watches.are_full());
+        watches.close(RequestId(7), &mut State::new(10));
+        assert!(!watches.are_full());
     }
 }
