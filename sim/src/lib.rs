@@ -24,6 +24,7 @@ pub mod host_world;
 pub mod model;
 pub mod network;
 pub mod options;
+mod queue;
 pub mod runner;
 pub mod trace;
 pub mod workload;

@@ -2,7 +2,7 @@
 
 use quorra_core::replica::{Input, Reply, Request, RequestId};
 
-use super::queue::Event;
+use super::event::Event;
 use super::step::Step;
 use super::{CoreWorld, Waiting};
 use crate::chance::nanos;

@@ -4,8 +4,8 @@ use quorra_core::identity::MemberId;
 use quorra_core::replica::{Input, Message};
 
 use super::CoreWorld;
+use super::event::Event;
 use super::figure_8::Heard;
-use super::queue::Event;
 use super::step::{Step, Summary};
 use crate::check::{Verdict, Violation};
 

@@ -6,8 +6,8 @@ use quorra_core::disk::Lane;
 use quorra_core::raft::{Notice, RoleName};
 use quorra_core::replica::{Effect, Effects, Input, Reply, RequestId, Response, StopReason};
 
+use super::event::Event;
 use super::member::Standing;
-use super::queue::Event;
 use super::step::Step;
 use super::{CoreWorld, Waiting};
 use crate::chance::nanos;

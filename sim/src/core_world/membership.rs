@@ -8,8 +8,8 @@ use quorra_core::identity::MemberId;
 use quorra_core::replica::Request;
 use quorra_core::store::membership::{Change, Member as Identity, Membership};
 
+use super::event::Event;
 use super::member::Standing;
-use super::queue::Event;
 use super::step::Step;
 use super::{CoreWorld, Waiting};
 use crate::disk::{Condition, Crash, Disk};

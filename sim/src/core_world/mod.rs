@@ -18,13 +18,13 @@ mod clients;
 pub(crate) mod clock;
 mod connections;
 mod effects;
+mod event;
 mod figure_8;
 mod finale;
 pub(crate) mod member;
 mod membership;
 mod nemesis;
 mod process;
-mod queue;
 mod step;
 
 use std::collections::BTreeMap;
@@ -43,13 +43,14 @@ use crate::faults::Swarm;
 use crate::history::History;
 use crate::network::Network;
 use crate::options::Plant;
+use crate::queue::Queue;
 use crate::trace::Trace;
 use crate::workload::Workload;
 use clients::Client;
 use clock::{Clock, Skew};
+use event::Event;
 use figure_8::Figure8;
 use member::{Member, Standing};
-use queue::{Event, Queue};
 use step::Step;
 
 /// Who waits for a reply.
@@ -65,7 +66,7 @@ pub struct CoreWorld {
     swarm: Swarm,
     plant: Option<Plant>,
     now: u64,
-    queue: Queue,
+    queue: Queue<Event>,
     members: Vec<Member>,
     seats: BTreeMap<MemberId, usize>,
     cluster: ClusterId,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use quorra_core::replica::Request;
 
-use super::queue::Event;
+use super::event::Event;
 use super::step::Step;
 use super::{CoreWorld, Waiting};
 use crate::chance::nanos;

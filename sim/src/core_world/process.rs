@@ -4,8 +4,8 @@
 use quorra_core::replica::{Effects, Input};
 
 use super::CoreWorld;
+use super::event::Event;
 use super::member::{self, Inbox, Process, Standing, view};
-use super::queue::Event;
 use super::step::Step;
 use crate::check::{Verdict, Violation};
 use crate::disk::Crash;

@@ -7,7 +7,7 @@ use quorra_core::replica::StopReason;
 use quorra_net::host::{Action, ConnectionId, Input, Listener};
 
 use super::HostWorld;
-use super::queue::Event;
+use super::event::Event;
 use super::step::Step;
 use super::wires::Owner;
 use crate::chance::nanos;

@@ -19,6 +19,7 @@
 mod actions;
 mod client;
 mod driver;
+mod event;
 mod finale;
 mod hostile;
 mod http1;
@@ -26,7 +27,6 @@ mod http2;
 mod nemesis;
 mod operator;
 mod process;
-mod queue;
 mod step;
 mod talk;
 mod v2;
@@ -53,13 +53,14 @@ use crate::faults::{Fault, Swarm};
 use crate::history::History;
 use crate::network::Network;
 use crate::options::Plant;
+use crate::queue::Queue;
 use crate::trace::Trace;
 use crate::workload::Workload;
 use client::Client;
 use driver::Process;
+use event::Event;
 use hostile::Hostile;
 use operator::Operator;
-use queue::{Event, Queue};
 use watcher::Watcher;
 use wires::{Owner, Wake, WireId, Wires};
 
@@ -112,7 +113,7 @@ pub struct HostWorld {
     swarm: Swarm,
     plant: Option<Plant>,
     now: u64,
-    queue: Queue,
+    queue: Queue<Event>,
     members: Vec<Member>,
     cluster: ClusterId,
     founders: Vec<Identity>,

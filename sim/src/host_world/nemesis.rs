@@ -5,7 +5,7 @@ use std::time::Duration;
 use quorra_net::host::Input;
 
 use super::HostWorld;
-use super::queue::Event;
+use super::event::Event;
 use super::step::Step;
 use super::wires::Owner;
 use crate::chance::nanos;

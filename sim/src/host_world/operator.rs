@@ -11,7 +11,7 @@ use quorra_core::identity::MemberId;
 use quorra_core::store::membership::{Member as Identity, Membership};
 use quorra_net::host::Listener;
 
-use super::queue::Event;
+use super::event::Event;
 use super::step::Step;
 use super::wires::{Read, WireId, Written};
 use super::{Guest, HostWorld};

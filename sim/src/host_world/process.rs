@@ -5,7 +5,7 @@ use quorra_core::identity::Incarnation;
 use quorra_net::host::{Host, Options, V3Options};
 
 use super::driver::{Process, Turn};
-use super::queue::Event;
+use super::event::Event;
 use super::step::Step;
 use super::wires::Owner;
 use super::{HostWorld, TURN};

@@ -1,6 +1,4 @@
-//! What is going to happen, in the order of virtual time; at one time, in the order of its making.
-
-use std::collections::BTreeMap;
+//! What can be going to happen in a world.
 
 use quorra_core::disk::{DiskRead, Lane};
 use quorra_core::identity::MemberId;
@@ -33,22 +31,4 @@ pub(super) enum Event {
     Probe(usize),
     /// Connections come up and go down.
     Dial,
-}
-
-/// The agenda of a world.
-#[derive(Debug, Default)]
-pub(super) struct Queue {
-    events: BTreeMap<(u64, u64), Event>,
-    made: u64,
-}
-
-impl Queue {
-    pub(super) fn push(&mut self, time: u64, event: Event) {
-        self.made += 1;
-        self.events.insert((time, self.made), event);
-    }
-
-    pub(super) fn pop(&mut self) -> Option<(u64, Event)> {
-        self.events.pop_first().map(|((time, _), event)| (time, event))
-    }
 }
