@@ -145,8 +145,10 @@ impl Follower {
             entries.clear();
             last = prev.index;
         }
+        let before = state.log.last();
         if let Some(kept) = state.log.merge(entries, state.commit_index) {
             assert!(kept >= state.verified, "what the leader sent before is not replaced");
+            state.replaced = state.replaced.max(before);
             state.writes.truncated(kept);
         }
         state.verified = state.verified.max(last.max(state.commit_index));

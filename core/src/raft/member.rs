@@ -402,9 +402,10 @@ impl Raft {
     }
 
     /// The disk may hold less than this member once acknowledged: until its log has passed the
-    /// mark by its leader's word, it neither votes nor campaigns (`reliability.md` section 3).
+    /// mark by its leader's word, it neither votes nor campaigns (`reliability.md` section 3). What
+    /// a leader has replaced since the start is not lost.
     pub fn acknowledged_before(&mut self, mark: Position) {
-        if mark > self.state.log.last() {
+        if mark > self.state.log.last().max(self.state.replaced) {
             self.state.mark = self.state.mark.max(Some(mark));
         }
     }

@@ -34,6 +34,8 @@ pub(super) struct State {
     pub(super) verified: Index,
     /// What this member once acknowledged and may have lost since.
     pub(super) mark: Option<Position>,
+    /// The newest entry that was replaced since the start: nothing up to it was lost by the disk.
+    pub(super) replaced: Position,
     /// The newest time that was told.
     pub(super) now: Instant,
     /// Reads asked for since the last flush.
@@ -60,6 +62,7 @@ impl State {
             configuration,
             verified: commit_index,
             mark: None,
+            replaced: Position::default(),
             now,
             reads: Vec::new(),
         }

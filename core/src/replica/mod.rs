@@ -276,9 +276,7 @@ impl Replica {
     fn on_connected(&mut self, peer: MemberId, acknowledged: Position) {
         let now = self.now.monotonic;
         self.peers.connected(now, peer);
-        if acknowledged > self.raft.last() {
-            self.raft.acknowledged_before(acknowledged);
-        }
+        self.raft.acknowledged_before(acknowledged);
         self.raft.reachable(now, peer, true, &mut self.out);
     }
 
