@@ -299,10 +299,13 @@ impl Connection {
 
     fn on_window_update(&mut self, more: i64) -> Result<(), Fault> {
         self.sender.window += more;
-        if more == 0 || self.sender.window > frame::WINDOW_MAX {
-            return Err(Fault(ErrorCode::FlowControl, "window update is out of range"));
+        match more {
+            0 => Err(Fault(ErrorCode::Protocol, "window update of nothing")),
+            _ if self.sender.window > frame::WINDOW_MAX => {
+                Err(Fault(ErrorCode::FlowControl, "window is too large"))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn on_stream_window(&mut self, id: u32, more: i64) -> Result<(), Fault> {
@@ -311,10 +314,10 @@ impl Connection {
         }
         let Some(stream) = self.streams.get_mut(&id) else { return Ok(()) };
         stream.window += more;
-        if more == 0 || stream.window > frame::WINDOW_MAX {
-            self.reset(id, ErrorCode::FlowControl);
-        } else {
-            self.make_ready(id);
+        match more {
+            0 => self.reset(id, ErrorCode::Protocol),
+            _ if stream.window > frame::WINDOW_MAX => self.reset(id, ErrorCode::FlowControl),
+            _ => self.make_ready(id),
         }
         Ok(())
     }

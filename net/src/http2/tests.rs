@@ -368,7 +368,7 @@ fn a_reset_is_told_once_and_only_if_the_request_was() {
 
 #[test]
 fn faults_end_the_connection_with_their_code() {
-    let rows: [(&[u8], u32); 9] = [
+    let rows: [(&[u8], u32); 10] = [
         (b"\0\x40\x01\0\0\0\0\0\x01", 0x6),
         (b"\0\0\0\x09\0\0\0\0\x01", 0x1),
         (b"\0\0\0\0\0\0\0\0\0", 0x1),
@@ -376,7 +376,8 @@ fn faults_end_the_connection_with_their_code() {
         (b"\0\0\x01\x01\x04\0\0\0\x01\x80", 0x9),
         (b"\0\0\x01\x01\x04\0\0\0\x02\x82", 0x1),
         (b"\0\0\x05\x04\0\0\0\0\0\0\0\0\0\0", 0x6),
-        (b"\0\0\x04\x08\0\0\0\0\0\0\0\0\0", 0x3),
+        (b"\0\0\x04\x08\0\0\0\0\0\0\0\0\0", 0x1),
+        (b"\0\0\x04\x08\0\0\0\0\0\x7f\xff\xff\xff", 0x3),
         (b"\0\0\x06\x04\0\0\0\0\0\0\x04\xff\xff\xff\xff", 0x3),
     ];
     for (input, code) in rows {
