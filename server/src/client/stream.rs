@@ -181,7 +181,11 @@ pub(crate) fn shake_hands(
         }
     };
     while session.is_handshaking() {
-        session.complete_io(socket).map_err(tls::readable)?;
+        if let Err(error) = session.complete_io(socket) {
+            // The alert says why, behind other records; whether it arrives is the server's loss.
+            while session.wants_write() && session.write_tls(socket).is_ok_and(|count| count > 0) {}
+            return Err(tls::readable(error));
+        }
     }
     Ok(Some(Box::new(session)))
 }

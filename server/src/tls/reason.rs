@@ -26,18 +26,26 @@ fn of_certificate(error: &CertificateError) -> String {
     }
 }
 
+/// Go's name of the alert, and what it means here.
 fn of_alert(alert: AlertDescription) -> String {
-    let meaning = match alert {
-        AlertDescription::UnknownCA => "the other side does not know our certificate's authority",
-        AlertDescription::CertificateRequired => "the other side demands a certificate",
-        AlertDescription::CertificateExpired => "the other side finds our certificate expired",
-        AlertDescription::CertificateRevoked => "the other side finds our certificate revoked",
+    let (name, meaning) = match alert {
+        AlertDescription::UnknownCA => {
+            ("unknown certificate authority", "does not know our certificate's authority")
+        }
+        AlertDescription::CertificateRequired => ("certificate required", "demands a certificate"),
+        AlertDescription::CertificateExpired => {
+            ("expired certificate", "finds our certificate expired")
+        }
+        AlertDescription::CertificateRevoked => {
+            ("revoked certificate", "finds our certificate revoked")
+        }
+        // Go knows no other alert for a certificate that it does not like.
         AlertDescription::BadCertificate | AlertDescription::CertificateUnknown => {
-            "the other side does not take our certificate"
+            ("bad certificate", "does not take our certificate")
         }
         _ => return format!("received fatal alert: {alert:?}"),
     };
-    format!("{meaning} ({alert:?})")
+    format!("{name} (the other side {meaning})")
 }
 
 /// The same reason in an error that carried one.
@@ -59,7 +67,7 @@ mod tests {
         let error = io::Error::new(io::ErrorKind::InvalidData, inner);
         assert_eq!(
             readable(error).to_string(),
-            "remote error: tls: the other side demands a certificate (CertificateRequired)"
+            "remote error: tls: certificate required (the other side demands a certificate)"
         );
         let plain = io::Error::new(io::ErrorKind::TimedOut, "timed out");
         assert_eq!(readable(plain).to_string(), "timed out");

@@ -59,7 +59,8 @@ fn a_member_with_a_strangers_certificate_is_refused_with_the_reason_in_both_logs
     wait_for("the stranger to learn that it is refused", || {
         let log = third.log();
         (log.contains(
-            "remote error: tls: the other side does not know our certificate's authority",
+            "remote error: tls: unknown certificate authority (the other side does not know our \
+             certificate's authority)",
         ) && log.contains(&first.peer.to_string()))
         .then_some(())
     });
@@ -73,6 +74,24 @@ fn a_member_with_a_strangers_certificate_is_refused_with_the_reason_in_both_logs
             .then_some(())
     });
     assert!(!third.is_healthy());
+}
+
+#[test]
+fn a_member_whose_name_is_not_allowed_hears_so_from_those_who_dial_it() {
+    let mut fortress = Fortress::new("tls-dialed");
+    let pair = Pair::at(&fortress.directory, "other");
+    let other = Subject { common_name: "other", ..LOCAL };
+    fortress.authority.issue(&other, &pair);
+    let [first, _, third] = &mut fortress.cluster.members[..] else { panic!("three members") };
+    first.add_flags(&[format!("--peer-cert-allowed-cn={}", LOCAL.common_name)]);
+    third.add_flags(&pair.flags("peer-"));
+    first.start();
+    third.start();
+    wait_for("the dialed member to hear the alert of the one who dials", || {
+        let log = third.log();
+        (log.contains("rejected connection") && log.contains("remote error: tls: bad certificate"))
+            .then_some(())
+    });
 }
 
 #[test]
