@@ -141,11 +141,6 @@ impl<'a> Flags<'a> {
         values.into_iter().flatten().map(String::as_str).collect()
     }
 
-    /// Whether the verb knows such a flag.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.matches.try_contains_id(name).is_ok()
-    }
-
     /// Whether a flag is set.
     pub(crate) fn is_set(&self, name: &str) -> bool {
         self.matches.get_one::<bool>(name).copied().unwrap_or_default()

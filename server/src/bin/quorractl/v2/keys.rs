@@ -58,7 +58,8 @@ pub(super) fn run(verb: &str, flags: &Flags<'_>, out: &mut dyn Write) -> Outcome
         None => return Err(failed(BAD_ARGUMENTS, "key required")),
     };
     let call = match verb {
-        "get" | "ls" => read(key, flags),
+        "get" => read(key, false, flags),
+        "ls" => read(key, flags.is_set("recursive"), flags),
         "rm" | "rmdir" => remove(key, verb, flags),
         _ => write(key, verb, flags)?,
     };
@@ -108,9 +109,8 @@ fn form(parameters: &mut [(&str, String)]) -> String {
     pairs.collect::<Vec<_>>().join("&")
 }
 
-fn read(key: &str, flags: &Flags<'_>) -> Call {
+fn read(key: &str, recursive: bool, flags: &Flags<'_>) -> Call {
     let flag = |name| flags.is_set(name).to_string();
-    let recursive = flags.has("recursive") && flags.is_set("recursive");
     let mut parameters = [
         ("quorum", flag("quorum")),
         ("recursive", recursive.to_string()),

@@ -70,7 +70,8 @@ pub(super) fn run(verb: &str, flags: &Flags<'_>, out: &mut dyn Write) -> Outcome
             false => Err(wrong("No arguments accepted")),
         };
     }
-    let paths = if flags.has("path") { Some(paths(flags)?) } else { None };
+    let changes = matches!(verb, "grant" | "revoke");
+    let paths = changes.then(|| paths(flags)).transpose()?;
     let [name] = arguments.as_slice() else { return Err(wrong("Please provide a role name")) };
     let mut cluster = Cluster::open(flags, out)?;
     match (verb, paths) {

@@ -66,8 +66,9 @@ pub(super) fn run(verb: &str, flags: &Flags<'_>, out: &mut dyn Write) -> Outcome
             wrong("No arguments accepted")
         };
     }
-    let roles = if flags.has("roles") { flags.texts("roles") } else { Vec::new() };
-    if flags.has("roles") && roles.is_empty() {
+    let changes = matches!(verb, "grant" | "revoke");
+    let roles = if changes { flags.texts("roles") } else { Vec::new() };
+    if changes && roles.is_empty() {
         return wrong("No roles specified; please use `--roles`");
     }
     let [name] = arguments.as_slice() else { return wrong("Please provide a username") };

@@ -63,7 +63,7 @@ fn endpoints(gateway: &mut Gateway, flags: &Flags<'_>) -> Result<Vec<Endpoint>, 
     if !flags.is_set("cluster") {
         return Ok(gateway.endpoints.clone());
     }
-    let listed = members::list(gateway, flags).map_err(|failure| {
+    let listed = members::list(gateway, None).map_err(|failure| {
         let reason = failure.message.trim_start_matches("Error: ").trim_end();
         let text = "failed to fetch endpoints from etcd cluster member list";
         failed(ERROR, format!("{text}: {reason}"))

@@ -35,7 +35,8 @@ pub(super) fn run(verb: &str, flags: &Flags<'_>, out: &mut dyn Write) -> Outcome
     let printer = Printer::of(flags)?;
     match verb {
         "list" => {
-            let answer = list(&mut Gateway::open(flags, out)?, flags)?;
+            let consistency = flags.text("consistency");
+            let answer = list(&mut Gateway::open(flags, out)?, consistency)?;
             printer.members(&answer, out)
         }
         "add" => add(&printer, flags, out),
@@ -43,9 +44,12 @@ pub(super) fn run(verb: &str, flags: &Flags<'_>, out: &mut dyn Write) -> Outcome
     }
 }
 
-/// Asks for the list.
-pub(super) fn list(gateway: &mut Gateway, flags: &Flags<'_>) -> Result<MembersResponse, Failure> {
-    let message = match flags.has("consistency").then(|| flags.text("consistency")).flatten() {
+/// Asks for the list: `l`inearizable, `s`erializable, or as the server likes.
+pub(super) fn list(
+    gateway: &mut Gateway,
+    consistency: Option<&str>,
+) -> Result<MembersResponse, Failure> {
+    let message = match consistency {
         None => json!({}),
         Some("l") => json!({"linearizable": true}),
         Some("s") => json!({"linearizable": false}),
