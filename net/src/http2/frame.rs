@@ -105,7 +105,7 @@ pub(super) fn without_padding<'a>(head: &Head, payload: &'a [u8]) -> Option<&'a 
 
 /// Appends the head of a frame.
 pub(super) fn put_head(out: &mut BytesMut, bytes: usize, kind: u8, flags: u8, stream: u32) {
-    debug_assert!(bytes <= PAYLOAD_BYTES_MAX, "no frame is longer than any peer must accept");
+    assert!(bytes <= PAYLOAD_BYTES_MAX, "no frame is longer than any peer must accept");
     let [_, a, b, c] = (bytes as u32).to_be_bytes();
     let [s, t, u, v] = stream.to_be_bytes();
     out.put_slice(&[a, b, c, kind, flags, s, t, u, v]);

@@ -126,8 +126,8 @@ impl Sender {
     /// Appends data; the caller has seen that the windows allow it.
     fn data(&mut self, stream: u32, bytes: &[u8], end: bool) {
         const DATA: u8 = 0;
-        debug_assert!(bytes.len() <= PAYLOAD_BYTES_MAX, "one frame");
-        debug_assert!(self.window >= bytes.len() as i64, "the connection's window allows it");
+        assert!(bytes.len() <= PAYLOAD_BYTES_MAX, "one frame");
+        assert!(self.window >= bytes.len() as i64, "the connection's window allows it");
         frame::put_head(
             &mut self.output,
             bytes.len(),

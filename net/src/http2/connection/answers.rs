@@ -23,7 +23,7 @@ impl Connection {
     /// Sends the head of an answer, and as much of its body as goes at once.
     pub(super) fn answer(&mut self, id: u32, response: Response) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        debug_assert!(stream.outgoing.is_none(), "a stream is answered once");
+        assert!(stream.outgoing.is_none(), "a stream is answered once");
         self.keepalive.on_sent();
         let Response { status, headers, forwarded, body, trailers } = response;
         let length = match &body {
