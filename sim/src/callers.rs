@@ -53,7 +53,7 @@ impl Callers {
     }
 
     /// The same over HTTP, where a claim shows what the request shows. Everybody has one password
-    /// for life, so that who was refused for it is known: [`NOBODY`].
+    /// for life, so that it is known who was refused for it.
     pub fn speak_over_http(&mut self, request: Request) -> Request {
         let spoken = self.speak(request);
         let caller = spoken.claim().map_or(Caller::Guest, |claim| claim.caller.clone());
