@@ -10,6 +10,9 @@
 //! small value after another, on every member; what counts are the puts that begin while the case
 //! is going on. Their 99th percentile is to stay below 20 ms, and nobody may call an election.
 
+#[expect(dead_code, reason = "a bench needs no client")]
+#[path = "../../tests/end_to_end/binaries.rs"]
+mod binaries;
 #[expect(dead_code, reason = "made for the end-to-end tests, which need more of it")]
 #[path = "../../tests/end_to_end/cluster.rs"]
 mod cluster;

@@ -13,6 +13,8 @@ use quorra::tls::ClientTls;
 use quorra::urls::{Scheme, Url};
 use serde_json::Value;
 
+use crate::binaries;
+
 /// How long anything that must happen may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long one request may take: longer than a member waits for its cluster.
@@ -127,13 +129,13 @@ impl Member {
 
     /// With these flags for this start only.
     pub(crate) fn start_with(&mut self, flags: &[String]) {
-        self.spawn(&mut Command::new(env!("CARGO_BIN_EXE_quorra")), flags);
+        self.spawn(&mut Command::new(binaries::quorra()), flags);
     }
 
     /// Below this limit of open files.
     pub(crate) fn start_below(&mut self, descriptors: usize) {
         let limited = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
-        let program = ["-c", limited.as_str(), env!("CARGO_BIN_EXE_quorra")];
+        let program = ["-c", limited.as_str(), &binaries::quorra()];
         self.spawn(Command::new("sh").args(program), &[]);
     }
 

@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
+use crate::binaries;
 use crate::cluster::Directory;
 
 /// Makes a room with its own loopback, its own `/etc/resolv.conf` and its own processes, which all
@@ -78,8 +79,8 @@ fn run(room: &[&str], directory: &Directory, ending: &str, script: &str) -> Outp
         .args(room)
         .args(["sh", "-c", &format!("{PREPARE}{script}")])
         .current_dir(directory.path())
-        .env("QUORRA", env!("CARGO_BIN_EXE_quorra"))
-        .env("QUORRACTL", env!("CARGO_BIN_EXE_quorractl"))
+        .env("QUORRA", binaries::quorra())
+        .env("QUORRACTL", binaries::quorractl())
         .env("ENDING", ending)
         .env("SCHEME", if ending.is_empty() { "http" } else { "https" })
         .stdin(Stdio::null())

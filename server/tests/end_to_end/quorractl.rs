@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 
 use quorra::client;
 
+use crate::binaries;
 use crate::cluster::{Cluster, Member, REQUEST_TIMEOUT, wait_for};
 use crate::etcdctl::is_installed;
 
@@ -182,7 +183,7 @@ fn check(name: &str) {
         }
         assert_same("etcdctl", &recorded, &etcdctl);
     }
-    assert_same("quorractl", &recorded, &played(env!("CARGO_BIN_EXE_quorractl"), name, &recorded));
+    assert_same("quorractl", &recorded, &played(&binaries::quorractl(), name, &recorded));
 }
 
 #[test]
@@ -212,7 +213,7 @@ fn quorractl_says_of_the_cluster_in_v3_what_etcdctl_says() {
 
 /// quorractl with a member as its endpoint.
 fn quorractl(endpoints: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_quorractl"));
+    let mut command = Command::new(binaries::quorractl());
     command.env_remove("ETCDCTL_API").args(["--endpoints", endpoints]).args(arguments);
     command
 }

@@ -6,11 +6,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::api::Api;
+use crate::binaries;
 use crate::cluster::{Cluster, Directory, Member, free_urls, wait_for};
 
 /// The exit code and stderr of a start that must fail by itself.
 fn failed_start(directory: &Directory, flags: &[&str]) -> (Option<i32>, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_quorra"))
+    let output = Command::new(binaries::quorra())
         .current_dir(directory.path())
         .args(flags)
         .stdin(Stdio::null())

@@ -4,10 +4,11 @@ use std::fs;
 use std::process::{Child, Command, Output, Stdio};
 
 use super::*;
+use crate::binaries;
 
 /// A tool with the fortress's certificates, by the names that it has for them.
 struct Tool<'a> {
-    name: &'static str,
+    name: &'a str,
     flags: [&'static str; 3],
     fortress: &'a Fortress,
 }
@@ -121,11 +122,11 @@ fn etcdctl_works_with_certificates_over_both_apis() {
 
 #[test]
 fn quorractl_works_with_certificates_over_both_apis() {
-    works_over_both_apis(env!("CARGO_BIN_EXE_quorractl"), &Fortress::start("tls-quorractl"));
+    works_over_both_apis(&binaries::quorractl(), &Fortress::start("tls-quorractl"));
 }
 
 /// Lets etcdctl, or what takes its flags, use a cluster that asks for certificates.
-fn works_over_both_apis(name: &'static str, fortress: &Fortress) {
+fn works_over_both_apis(name: &str, fortress: &Fortress) {
     let v2 = Tool { name, flags: ["--ca-file", "--cert-file", "--key-file"], fortress };
     let v3 = Tool { flags: ["--cacert", "--cert", "--key"], ..v2 };
     if !v2.is_installed() {
