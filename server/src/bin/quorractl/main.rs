@@ -20,11 +20,16 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue};
 use clap::{ArgMatches, Command};
 
 use api::Api;
 use failure::{Failure, Outcome};
 use flags::Flags;
+
+/// etcdctl's exit code for a v2 verb that there is not.
+const NO_HELP: u8 = 3;
 
 /// Stands below the list of verbs.
 const ABOUT_APIS: &str = "\
@@ -76,11 +81,29 @@ fn run(
     match command.clone().try_get_matches_from(arguments) {
         Ok(matches) => perform(api, &matches, &environment, command, out),
         Err(error) if error.exit_code() == 0 => Ok(write!(out, "{error}")?),
-        Err(error) => Err(Failure { code: 1, message: error.to_string() }),
+        Err(error) => Err(refusal(api, &error)),
     }
 }
 
-/// Finds the verb and performs it.
+/// Why a command line is refused. What etcdctl has no verb for, its v2 has no help for either.
+fn refusal(api: Api, error: &clap::Error) -> Failure {
+    match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(verb)) if api == Api::V2 => {
+            Failure::new(NO_HELP, format!("No help topic for '{verb}'"))
+        }
+        _ => Failure { code: 1, message: error.to_string() },
+    }
+}
+
+/// The help for a verb that stands for those below it; none for one that does something itself.
+fn group_help(mut command: Command, path: &[&str]) -> Option<StyledStr> {
+    command.build();
+    let verb = path.iter().try_fold(&mut command, |above, name| above.find_subcommand_mut(name))?;
+    verb.has_subcommands().then(|| verb.render_help())
+}
+
+/// Finds the verb and performs it. One that needs another below it, and has none, gets help, as in
+/// etcdctl.
 fn perform(
     api: Api,
     matches: &ArgMatches,
@@ -94,8 +117,11 @@ fn perform(
         path.push(verb);
         matches = below;
     }
+    if let Some(help) = group_help(command.clone(), &path) {
+        return Ok(write!(out, "{help}")?);
+    }
     let flags = Flags::new(matches, environment);
-    let verb = *path.first().expect("clap requires a verb");
+    let verb = *path.first().expect("without a verb there is help");
     match verb {
         "completion" => completion::run(&flags, command, out),
         _ if api_of(verb, api) == Api::V2 => v2::run(&path, &flags, out),
@@ -128,8 +154,8 @@ fn command(api: Api) -> Command {
         .about("Asks a Quorra or etcd cluster.")
         .after_help(ABOUT_APIS)
         .args_override_self(true)
-        .subcommand_required(true)
-        .arg_required_else_help(true)
+        // The beginning of a verb is enough, as in etcdctl, but only in its v3.
+        .infer_subcommands(api == Api::V3)
         .args(flags::global())
         .subcommands(verbs.into_iter().map(|verb| verb.args_override_self(true)))
         .subcommand(completion::command())
@@ -158,6 +184,55 @@ mod tests {
             for verb in ["get", "member", "user", "role", "auth", "watch"] {
                 assert_eq!(api_of(verb, asked), asked, "{verb}");
             }
+        }
+    }
+    /// What a command line that needs no server prints.
+    fn said(arguments: &[&str]) -> Result<String, Failure> {
+        let mut out = Vec::new();
+        let arguments = arguments.iter().map(OsString::from);
+        run(arguments, std::iter::empty(), &mut out)?;
+        Ok(String::from_utf8(out).expect("help is text"))
+    }
+
+    #[test]
+    fn a_verb_that_stands_for_others_prints_help() {
+        let groups: [&[&str]; 7] = [
+            &["member"],
+            &["endpoint", "--cluster"],
+            &["--api=2", "member"],
+            &["--api=2", "user", "--debug"],
+            &["--api=2", "role"],
+            &["--api=2", "auth"],
+            &[],
+        ];
+        for group in groups {
+            let help = said(group).expect("help is no failure");
+            assert!(help.contains("\nCommands:\n"), "{group:?}: {help}");
+            let verb = group.iter().find(|it| !it.starts_with('-'));
+            let verb = verb.map(|verb| format!(" {verb}")).unwrap_or_default();
+            assert!(help.contains(&format!("Usage: quorractl{verb} [")), "{group:?}: {help}");
+        }
+    }
+
+    #[test]
+    fn the_beginning_of_a_verb_is_enough_in_v3() {
+        let help = said(&["mem", "rem", "--help"]).expect("help is no failure");
+        assert!(help.contains("Usage: quorractl member remove "), "{help}");
+        assert!(said(&["me", "p"]).is_err_and(|failure| failure.message.contains("ID")));
+        assert_eq!(said(&["--api=2", "mem"]).map_err(|failure| failure.code), Err(3));
+        assert_eq!(said(&["m"]).map_err(|failure| failure.code), Err(1), "member, mk or mkdir");
+    }
+
+    #[test]
+    fn an_unknown_verb_is_refused_with_the_exit_code_of_its_api() {
+        let no_help = Failure { code: 3, message: "No help topic for 'bogus'\n".into() };
+        for arguments in [&["--api=2", "bogus"][..], &["--api=2", "member", "bogus", "x"]] {
+            assert_eq!(said(arguments).as_ref(), Err(&no_help), "{arguments:?}");
+        }
+        for arguments in [&["bogus"][..], &["member", "bogus"]] {
+            let failure = said(arguments).expect_err("there is no such verb");
+            assert_eq!(failure.code, 1, "{arguments:?}");
+            assert!(failure.message.contains("'bogus'"), "{}", failure.message);
         }
     }
 }

@@ -16,7 +16,7 @@ pub(crate) fn credentials(
     }
 }
 
-/// Asks for a password. Without a terminal it is the next line of the input.
+/// Asks for a password. Without a terminal it is the next line of the input, empty if there is none.
 pub(crate) fn ask(prompt: &str, out: &mut dyn Write) -> Result<String, Failure> {
     write!(out, "{prompt}")?;
     out.flush()?;
@@ -32,8 +32,6 @@ pub(crate) fn ask(prompt: &str, out: &mut dyn Write) -> Result<String, Failure> 
 
 fn line() -> io::Result<String> {
     let mut line = String::new();
-    match io::stdin().read_line(&mut line)? {
-        0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "EOF")),
-        _ => Ok(line.trim_end_matches(['\n', '\r']).to_string()),
-    }
+    io::stdin().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\n', '\r']).to_string())
 }

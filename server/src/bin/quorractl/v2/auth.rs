@@ -11,13 +11,10 @@ use crate::flags::{Flags, verb};
 
 /// The verb.
 pub(super) fn command() -> Command {
-    Command::new("auth")
-        .about("Turn authentication on and off. [v2]")
-        .subcommand_required(true)
-        .subcommands([
-            verb("auth enable", "Ask everyone for a name and a password.", ""),
-            verb("auth disable", "Ask nobody.", ""),
-        ])
+    Command::new("auth").about("Turn authentication on and off. [v2]").subcommands([
+        verb("auth enable", "Ask everyone for a name and a password.", ""),
+        verb("auth disable", "Ask nobody.", ""),
+    ])
 }
 
 /// Performs a verb below it.

@@ -14,15 +14,12 @@ use crate::go;
 
 /// The verb.
 pub(super) fn command() -> Command {
-    Command::new("member")
-        .about("List and change the members. [v2, v3]")
-        .subcommand_required(true)
-        .subcommands([
-            verb("member list", "List the members.", ""),
-            verb("member add", "Add a member.", "NAME PEER_URL"),
-            verb("member remove", "Remove a member.", "ID"),
-            verb("member update", "Change a member's peer URLs.", "ID PEER_URLS"),
-        ])
+    Command::new("member").about("List and change the members. [v2, v3]").subcommands([
+        verb("member list", "List the members.", ""),
+        verb("member add", "Add a member.", "NAME PEER_URL"),
+        verb("member remove", "Remove a member.", "ID"),
+        verb("member update", "Change a member's peer URLs.", "ID PEER_URLS"),
+    ])
 }
 
 /// Performs a verb below it.

@@ -22,16 +22,14 @@ pub(super) fn command() -> Command {
             boolean("readwrite", "Both.").alias("rw"),
         ])
     };
-    Command::new("role").about("List and change roles. [v2]").subcommand_required(true).subcommands(
-        [
-            verb("role list", "List the roles.", ""),
-            verb("role add", "Add a role.", "NAME"),
-            verb("role get", "Show what a role allows.", "NAME"),
-            verb("role remove", "Remove a role.", "NAME"),
-            change("role grant", "Allow a role to use keys."),
-            change("role revoke", "Forbid a role to use keys."),
-        ],
-    )
+    Command::new("role").about("List and change roles. [v2]").subcommands([
+        verb("role list", "List the roles.", ""),
+        verb("role add", "Add a role.", "NAME"),
+        verb("role get", "Show what a role allows.", "NAME"),
+        verb("role remove", "Remove a role.", "NAME"),
+        change("role grant", "Allow a role to use keys."),
+        change("role revoke", "Forbid a role to use keys."),
+    ])
 }
 
 #[derive(Default, Deserialize, PartialEq)]

@@ -15,17 +15,15 @@ use crate::{go, password};
 /// The verb.
 pub(super) fn command() -> Command {
     let roles = || repeated("roles", "A role; may stand more than once.");
-    Command::new("user").about("List and change users. [v2]").subcommand_required(true).subcommands(
-        [
-            verb("user list", "List the users.", ""),
-            verb("user add", "Add a user.", "NAME[:PASSWORD]"),
-            verb("user get", "Show a user's roles.", "NAME"),
-            verb("user remove", "Remove a user.", "NAME"),
-            verb("user grant", "Grant roles to a user.", "NAME").arg(roles()),
-            verb("user revoke", "Revoke roles from a user.", "NAME").arg(roles()),
-            verb("user passwd", "Change a user's password.", "NAME"),
-        ],
-    )
+    Command::new("user").about("List and change users. [v2]").subcommands([
+        verb("user list", "List the users.", ""),
+        verb("user add", "Add a user.", "NAME[:PASSWORD]"),
+        verb("user get", "Show a user's roles.", "NAME"),
+        verb("user remove", "Remove a user.", "NAME"),
+        verb("user grant", "Grant roles to a user.", "NAME").arg(roles()),
+        verb("user revoke", "Revoke roles from a user.", "NAME").arg(roles()),
+        verb("user passwd", "Change a user's password.", "NAME"),
+    ])
 }
 
 /// A user, as the server shows it: with whole roles, or with their names.

@@ -20,7 +20,6 @@ pub(super) fn command() -> Command {
     let all = boolean("cluster", "All endpoints of the cluster, by its list of members.");
     Command::new("endpoint")
         .about("Ask each endpoint by itself. [v3]")
-        .subcommand_required(true)
         .arg(all.global(true))
         .subcommands([
             verb("endpoint health", "Whether it can serve.", ""),

@@ -89,7 +89,12 @@ impl Gateway {
         let timeout = |name, variable, default| {
             flags.duration_or(name, variable, seconds(default)).map_err(wrong)
         };
-        let dial_timeout = timeout("dial-timeout", "DIAL_TIMEOUT", 2)?;
+        let command_timeout = timeout("command-timeout", "COMMAND_TIMEOUT", 5)?;
+        // As in etcd's client zero is no limit; the command's own remains.
+        let dial_timeout = match timeout("dial-timeout", "DIAL_TIMEOUT", 2)? {
+            Duration::ZERO => command_timeout,
+            limit => limit,
+        };
         let insecure = flags.bool_or("insecure-discovery", "INSECURE_DISCOVERY").map_err(wrong)?;
         let found = connect::discover(flags, insecure.unwrap_or(true)).map_err(wrong)?;
         let mut endpoints = found.endpoints;
@@ -107,7 +112,6 @@ impl Gateway {
         }
         let client = connect::client(flags, dial_timeout, found.server_name)
             .map_err(|reason| failed(BAD_ARGUMENTS, reason))?;
-        let command_timeout = timeout("command-timeout", "COMMAND_TIMEOUT", 5)?;
         let debug = flags.is_set("debug");
         let mut gateway = Self { client, endpoints, command_timeout, debug };
         if let Some(user) = flags.text_or("user", &["USER"]) {
@@ -115,7 +119,10 @@ impl Gateway {
                 Some(password) => (user.to_string(), password.to_string()),
                 None => password::credentials(user, "Password: ", out)?,
             };
-            gateway.log_in(&name, &password)?;
+            // As in etcd's client: who has no password does not log in.
+            if !name.is_empty() && !password.is_empty() {
+                gateway.log_in(&name, &password)?;
+            }
         }
         Ok(gateway)
     }

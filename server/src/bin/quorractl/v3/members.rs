@@ -3,12 +3,13 @@
 use std::io::Write;
 
 use clap::Command;
-use serde_json::json;
+use quorra::urls::Url;
+use serde_json::{Value, json};
 
 use super::gateway::{Gateway, Kind};
 use super::message::MembersResponse;
 use super::output::Printer;
-use super::{BAD_ARGUMENTS, BAD_FEATURE, failed};
+use super::{BAD_ARGUMENTS, BAD_FEATURE, ERROR, failed};
 use crate::failure::{Failure, Outcome};
 use crate::flags::{Flags, boolean, valued, verb};
 use crate::go;
@@ -17,17 +18,14 @@ use crate::go;
 pub(super) fn command() -> Command {
     let peer_urls = || valued("peer-urls", "Where other members reach it, separated by commas.");
     let consistency = valued("consistency", "l: linearizable, s: serializable.");
-    Command::new("member")
-        .about("List and change the members. [v2, v3]")
-        .subcommand_required(true)
-        .subcommands([
-            verb("member list", "List the members.", "").arg(consistency),
-            verb("member add", "Add a member.", "NAME")
-                .args([peer_urls(), boolean("learner", "As one without a vote.")]),
-            verb("member remove", "Remove a member.", "ID"),
-            verb("member update", "Change a member's peer URLs.", "ID").arg(peer_urls()),
-            verb("member promote", "Give a learner its vote.", "ID"),
-        ])
+    Command::new("member").about("List and change the members. [v2, v3]").subcommands([
+        verb("member list", "List the members.", "").arg(consistency),
+        verb("member add", "Add a member.", "NAME")
+            .args([peer_urls(), boolean("learner", "As one without a vote.")]),
+        verb("member remove", "Remove a member.", "ID"),
+        verb("member update", "Change a member's peer URLs.", "ID").arg(peer_urls()),
+        verb("member promote", "Give a learner its vote.", "ID"),
+    ])
 }
 
 /// Performs a verb below it.
@@ -77,10 +75,7 @@ fn add(printer: &Printer, flags: &Flags<'_>, out: &mut dyn Write) -> Outcome {
     let Some(urls) = flags.text("peer-urls") else {
         return wrong("member peer urls not provided".into());
     };
-    let message = json!({
-        "peerURLs": urls.split(',').collect::<Vec<_>>(),
-        "isLearner": flags.is_set("learner"),
-    });
+    let message = json!({"peerURLs": peer_urls(urls)?, "isLearner": flags.is_set("learner")});
     let mut gateway = Gateway::open(flags, out)?;
     let answer: MembersResponse = gateway.call("/v3/cluster/member/add", &message, Kind::Write)?;
     let id = answer.member.as_ref().map(|member| member.id.0).unwrap_or_default();
@@ -100,6 +95,14 @@ fn add(printer: &Printer, flags: &Flags<'_>, out: &mut dyn Write) -> Outcome {
     Ok(())
 }
 
+/// What stands between commas. Each must be a URL before the cluster is asked.
+fn peer_urls(text: &str) -> Result<Value, Failure> {
+    for url in text.split(',') {
+        Url::parse(url.trim()).map_err(|reason| failed(ERROR, reason))?;
+    }
+    Ok(text.split(',').collect::<Vec<_>>().into())
+}
+
 fn change(verb: &str, printer: &Printer, flags: &Flags<'_>, out: &mut dyn Write) -> Outcome {
     let wrong = |text: String| failed(BAD_ARGUMENTS, text);
     let arguments = flags.arguments();
@@ -115,7 +118,7 @@ fn change(verb: &str, printer: &Printer, flags: &Flags<'_>, out: &mut dyn Write)
     if verb == "update" {
         let urls = flags.text("peer-urls");
         let urls = urls.ok_or_else(|| wrong("member peer urls not provided".into()))?;
-        message["peerURLs"] = urls.split(',').collect::<Vec<_>>().into();
+        message["peerURLs"] = peer_urls(urls)?;
     }
     let mut gateway = Gateway::open(flags, out)?;
     let path = format!("/v3/cluster/member/{verb}");
