@@ -14,6 +14,7 @@ mod front_door;
 mod main_job;
 mod members;
 mod profiles;
+mod protobuf;
 mod proxy;
 mod quorractl;
 mod start_up;

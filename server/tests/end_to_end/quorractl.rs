@@ -2,8 +2,9 @@
 //!
 //! A transcript is a list of commands with what etcdctl 3.4.23 printed against a fresh member, in
 //! that order: `$` the API and the command, before it `<` its input, behind it `>` stdout, `!`
-//! stderr and `=` the exit code. quorractl must print the same. Where etcdctl is installed, it is
-//! asked again, so that the transcripts stay true; `QUORRA_RECORD=1` writes its words into them.
+//! stderr and `=` the exit code; protobuf stands there field by field. quorractl must print the
+//! same. Where etcdctl is installed, it is asked again, so that the transcripts stay true;
+//! `QUORRA_RECORD=1` writes its words into them.
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
@@ -15,6 +16,7 @@ use quorra::client;
 use crate::binaries;
 use crate::cluster::{Cluster, Member, REQUEST_TIMEOUT, wait_for};
 use crate::etcdctl::is_installed;
+use crate::protobuf;
 
 /// A command of a transcript.
 struct Step {
@@ -128,6 +130,10 @@ fn perform(tool: &str, step: &Step, member: &Member, names: &Names, transcript: 
     let _unread = stdin.write_all(step.input.as_bytes());
     drop(stdin);
     let output = child.wait_with_output().expect("a child can be waited for");
+    let stdout = match step.command.contains("-w protobuf") {
+        true => protobuf::text(&output.stdout).map(String::into_bytes),
+        false => None,
+    };
     let mut lines = |mark, bytes: &[u8]| {
         let text = names.replace(&String::from_utf8_lossy(bytes));
         for line in text.split_inclusive('\n') {
@@ -138,7 +144,7 @@ fn perform(tool: &str, step: &Step, member: &Member, names: &Names, transcript: 
     };
     lines('<', step.input.as_bytes());
     lines('$', format!("{} {}\n", step.api, step.command).as_bytes());
-    lines('>', &output.stdout);
+    lines('>', stdout.as_ref().unwrap_or(&output.stdout));
     lines('!', &output.stderr);
     let code = output.status.code().expect("the tool ends by itself");
     writeln!(transcript, "= {code}\n").expect("a string takes all text");

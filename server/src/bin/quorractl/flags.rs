@@ -76,9 +76,10 @@ pub(crate) fn global() -> Vec<Arg> {
         boolean("no-sync", "v2: stay with the given endpoints; do not ask for the others."),
         duration("timeout", "v2: how long one request may take [default: 2s]."),
         duration("total-timeout", "v2: how long all but watching may take [default: 5s]."),
-        text("write-out", "Format of the v3 verbs: simple, json, fields or table.").short('w'),
+        text("write-out", "Format of the v3 verbs: simple, json, fields, table or protobuf.")
+            .short('w'),
         boolean("hex", "v3: print keys and values in hexadecimal."),
-        duration("dial-timeout", "v3: how long connecting may take [default: 2s]."),
+        duration("dial-timeout", "v3: how long connecting may take; 0 is no limit [default: 2s]."),
         duration("command-timeout", "v3: how long the command may take [default: 5s]."),
         duration("keepalive-time", "For gRPC; accepted.").hide(true),
         duration("keepalive-timeout", "For gRPC; accepted.").hide(true),

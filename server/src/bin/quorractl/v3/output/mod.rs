@@ -1,6 +1,7 @@
-//! The forms in which answers are printed: simple, json, fields and table.
+//! The forms in which answers are printed: simple, json, fields, table and protobuf.
 
 mod fields;
+mod protobuf;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ enum Form {
     Json,
     Fields,
     Table,
+    Protobuf,
 }
 
 /// Prints answers in the form that was asked for.
@@ -43,6 +45,7 @@ impl Printer {
             "json" => Form::Json,
             "fields" => Form::Fields,
             "table" => Form::Table,
+            "protobuf" => Form::Protobuf,
             _ => return Err(failed(BAD_FEATURE, "unsupported output format")),
         };
         let hexadecimal = flags.bool_or("hex", "HEX").map_err(Failure::usage)?.unwrap_or_default();
@@ -64,7 +67,13 @@ impl Printer {
     }
 
     fn unsupported(&self) -> Outcome {
-        let name = if self.form == Form::Table { "table" } else { "fields" };
+        let name = match self.form {
+            Form::Simple => "simple",
+            Form::Json => "json",
+            Form::Fields => "fields",
+            Form::Table => "table",
+            Form::Protobuf => "protobuf",
+        };
         Err(failed(BAD_FEATURE, format!("{name} not supported as output format")))
     }
 
@@ -80,6 +89,7 @@ impl Printer {
             Form::Simple => Ok(self.pairs(&answer.kvs, out)?),
             Form::Json => json(answer, out),
             Form::Fields => Ok(fields::range(answer, out)?),
+            Form::Protobuf => Ok(protobuf::range(answer, out)?),
             Form::Table => self.unsupported(),
         }
     }
@@ -89,6 +99,7 @@ impl Printer {
             Form::Simple => Ok(self.simple_put(answer, out)?),
             Form::Json => json(answer, out),
             Form::Fields => Ok(fields::put(answer, out)?),
+            Form::Protobuf => Ok(protobuf::put(answer, out)?),
             Form::Table => self.unsupported(),
         }
     }
@@ -98,6 +109,7 @@ impl Printer {
             Form::Simple => Ok(self.simple_delete(answer, out)?),
             Form::Json => json(answer, out),
             Form::Fields => Ok(fields::delete(answer, out)?),
+            Form::Protobuf => Ok(protobuf::delete(answer, out)?),
             Form::Table => self.unsupported(),
         }
     }
@@ -107,6 +119,7 @@ impl Printer {
             Form::Simple => Ok(self.simple_transaction(answer, out)?),
             Form::Json => json(answer, out),
             Form::Fields => Ok(fields::transaction(answer, out)?),
+            Form::Protobuf => Ok(protobuf::transaction(answer, out)?),
             Form::Table => self.unsupported(),
         }
     }
@@ -118,6 +131,7 @@ impl Printer {
             Form::Json => json(answer, out),
             Form::Fields => Ok(fields::members(answer, out)?),
             Form::Table => Ok(table::print(&MEMBER_COLUMNS, &rows, out)?),
+            Form::Protobuf => Ok(protobuf::members(answer, out)?),
         }
     }
 
@@ -133,6 +147,7 @@ impl Printer {
         match self.form {
             Form::Simple => Ok(writeln!(out, "Member {id:16x} {done} cluster {cluster:16x}")?),
             Form::Json => json(answer, out),
+            Form::Protobuf => Ok(protobuf::members(answer, out)?),
             Form::Fields | Form::Table => self.unsupported(),
         }
     }
@@ -154,6 +169,7 @@ impl Printer {
                 let rows: Vec<_> = found.iter().map(row).collect();
                 Ok(table::print(&["endpoint", "health", "took", "error"], &rows, out)?)
             }
+            Form::Protobuf => self.unsupported(),
         }
     }
 
@@ -164,6 +180,7 @@ impl Printer {
             Form::Json => json(&found, out),
             Form::Fields => Ok(fields::status(found, out)?),
             Form::Table => Ok(table::print(&STATUS_COLUMNS, &rows, out)?),
+            Form::Protobuf => self.unsupported(),
         }
     }
 

@@ -83,3 +83,58 @@ fn keys_have_no_table() {
     let message = "Error: table not supported as output format\n".to_string();
     assert_eq!(failure, Failure { code: BAD_FEATURE, message });
 }
+
+/// What the printer writes as protobuf.
+fn protobuf(print: impl FnOnce(&Printer, &mut Vec<u8>) -> Outcome) -> Vec<u8> {
+    let printer = Printer { form: Form::Protobuf, hexadecimal: false, values_only: false };
+    let mut out = Vec::new();
+    print(&printer, &mut out).expect("the form is supported");
+    out
+}
+
+#[test]
+fn a_transaction_is_protobuf_with_what_is_zero_left_out() {
+    let recorded = json!({"header": {"revision": "300"}, "succeeded": true, "responses": [
+        {"response_range": {"header": {"revision": "300"}, "kvs": [{"key": "YQ==",
+            "create_revision": "2", "mod_revision": "300", "version": "1", "value": "Yg=="}],
+            "count": "7"}},
+        {"response_txn": {"header": {}}}, {"response_delete_range": {"deleted": "1"}}]});
+    let answer = serde_json::from_value(recorded).expect("a transaction");
+    assert_eq!(
+        protobuf(|printer, out| printer.transaction(&answer, out)),
+        [
+            &b"\x0a\x03\x18\xac\x02\x10\x01\x1a\x18\x0a\x16\x0a\x03\x18\xac\x02\x12\x0d"[..],
+            b"\x0a\x01a\x10\x02\x18\xac\x02\x20\x01\x2a\x01b\x20\x07",
+            b"\x1a\x04\x22\x02\x0a\x00\x1a\x04\x1a\x02\x10\x01",
+        ]
+        .concat()
+    );
+}
+
+#[test]
+fn an_added_member_is_a_field_of_its_own_in_protobuf() {
+    let member = json!({"ID": "300", "peerURLs": ["http://a:1"], "isLearner": true});
+    let bytes = b"\x08\xac\x02\x1a\x0ahttp://a:1\x28\x01";
+    let listed = serde_json::from_value(json!({"members": [member]})).expect("an answer");
+    let added = json!({"member": member, "members": [member]});
+    let added = serde_json::from_value(added).expect("an answer");
+    let field = |number: u8| [&[number << 3 | 2, 17][..], bytes].concat();
+    for done in ["removed from", "updated in", "promoted in"] {
+        let printed = protobuf(|printer, out| printer.member_changed(done, 300, &listed, out));
+        assert_eq!(printed, field(2), "{done}");
+    }
+    assert_eq!(protobuf(|printer, out| printer.members(&listed, out)), field(2));
+    assert_eq!(
+        protobuf(|printer, out| printer.member_changed("added to", 300, &added, out)),
+        [field(2), field(3)].concat()
+    );
+}
+
+#[test]
+fn endpoints_have_no_protobuf() {
+    let printer = Printer { form: Form::Protobuf, hexadecimal: false, values_only: false };
+    let message = "Error: protobuf not supported as output format\n".to_string();
+    let refused = Err(Failure { code: BAD_FEATURE, message });
+    assert_eq!(printer.health(&[], &mut Vec::new()), refused);
+    assert_eq!(printer.status(&[], &mut Vec::new()), refused);
+}
